@@ -1,0 +1,23 @@
+"""Single sign-on for any WSGI application: HTTP Negotiate with Kerberos."""
+
+from negotiate_wsgi.acceptors import Accepted, Acceptor, Refused
+from negotiate_wsgi.environ import get_identity, get_refusal
+from negotiate_wsgi.exceptions import AcceptorError, ConfigurationError, NegotiateError
+from negotiate_wsgi.identity import Identity
+from negotiate_wsgi.middleware import NegotiateMiddleware
+from negotiate_wsgi.reasons import Reason, Refusal
+
+__all__ = [
+    "Accepted",
+    "Acceptor",
+    "AcceptorError",
+    "ConfigurationError",
+    "Identity",
+    "NegotiateError",
+    "NegotiateMiddleware",
+    "Reason",
+    "Refusal",
+    "Refused",
+    "get_identity",
+    "get_refusal",
+]

@@ -1,0 +1,215 @@
+"""The default acceptor: pykerberos, one keytab for the process (``KRB5_KTNAME``)."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import gc
+import os
+import re
+import sys
+import weakref
+from binascii import a2b_base64, b2a_base64
+from collections.abc import Callable, Collection
+from typing import Any
+
+from negotiate_wsgi.acceptors import Accepted, KeytabAcceptor, Refused, Target
+from negotiate_wsgi.exceptions import AcceptorError, ConfigurationError
+from negotiate_wsgi.reasons import Reason
+
+try:
+    import kerberos
+except ImportError as exc:
+    raise ConfigurationError(
+        "the module kerberos cannot be imported: pip install pykerberos "
+        "(it compiles: apt-get install gcc python3-dev libkrb5-dev)"
+    ) from exc
+
+
+class PykerberosAcceptor(KeytabAcceptor):
+    """Accepts tokens with any key of *service* in the keytab.
+
+    No request asks DNS: krb5's default credential takes every key of the keytab, and the SPN of
+    the key that really opened the ticket is checked afterwards.
+
+    :param service: the SPN's first component.
+    :param hostname: None for every host in the keytab, or the only host or hosts accepted,
+        compared without case.
+    :param keytab: a path, which becomes the ``KRB5_KTNAME`` of this process; None leaves that as
+        it is. It need not exist yet, and one that is replaced is used from the next token on.
+    :raises ConfigurationError: an option is wrong, or an acceptor in use has named another keytab.
+    """
+
+    def __init__(
+        self,
+        service: str = "HTTP",
+        hostname: str | Collection[str] | None = None,
+        keytab: str | os.PathLike[str] | None = None,
+    ) -> None:
+        super().__init__(Target.of(service, hostname), "KRB5_KTNAME")
+        if keytab is not None:
+            _use_keytab(self, os.fspath(keytab))
+        _pinned_krb5()
+        _leaks_error_arguments()
+
+    def accept(self, token: bytes) -> Accepted | Refused:
+        """Judge one initial token. Raises `AcceptorError` for an unusable keytab or replay cache."""
+        try:
+            # The context is released with the last reference to *state*, when this returns.
+            _, state = kerberos.authGSSServerInit("")
+            kerberos.authGSSServerStep(state, b2a_base64(token, newline=False).decode("ascii"))
+            principal = kerberos.authGSSServerUserName(state)
+            spn = kerberos.authGSSServerTargetName(state)
+            proof = kerberos.authGSSServerResponse(state)
+        except kerberos.GSSError as error:
+            _release_leaked_arguments(error)
+            return _classify(error.args)
+        except UnicodeDecodeError:
+            return Refused(Reason.UNKNOWN, "the principal or the SPN is not UTF-8")
+        return self.target.check(Accepted(principal, spn, a2b_base64(proof) if proof else None))
+
+
+_named_keytabs: weakref.WeakKeyDictionary[PykerberosAcceptor, str] = weakref.WeakKeyDictionary()
+
+
+def _use_keytab(acceptor: PykerberosAcceptor, keytab: str) -> None:
+    """Make *keytab* the one of this process, unless an acceptor still in use has named another."""
+    if not keytab:
+        raise ConfigurationError("keytab='': write its path, or None for KRB5_KTNAME")
+    if set(_named_keytabs.values()) - {keytab}:
+        gc.collect()  # an application and its middleware refer to each other
+    if others := set(_named_keytabs.values()) - {keytab}:
+        raise ConfigurationError(
+            f"keytab={keytab!r}, but {others.pop()!r} is in use: "
+            "pykerberos has one keytab for the whole process; merge them with ktutil"
+        )
+    _named_keytabs[acceptor] = keytab
+    os.environ["KRB5_KTNAME"] = keytab
+
+
+def _keytab_fault() -> str:
+    """What is wrong with the keytab that the process would use now."""
+    path = _default_keytab().removeprefix("FILE:")
+    try:
+        with open(path, "rb") as keytab:
+            keytab.read(1)
+    except FileNotFoundError:
+        return f"the keytab {path} does not exist"
+    except OSError as exc:
+        return f"the keytab {path} cannot be read by uid {os.geteuid()}: {exc.strerror}"
+    return f"the keytab {path} is empty, damaged or without a usable key"
+
+
+def _default_keytab() -> str:
+    name = ctypes.create_string_buffer(4096)
+    if pinned := _pinned_krb5():
+        libkrb5, context = pinned
+        libkrb5.krb5_kt_default_name(context, name, ctypes.c_int(len(name)))
+    return os.fsdecode(name.value) or os.environ.get("KRB5_KTNAME", "of krb5's choice")
+
+
+@functools.cache
+def _pinned_krb5() -> tuple[ctypes.CDLL, ctypes.c_void_p] | None:
+    """The libkrb5 that the binding uses, with a krb5_context that lives as long as the process.
+
+    libkrb5 shares a parsed krb5.conf only while some context lives, and each accept makes and
+    frees its own: without this one the file is parsed anew for every request. A changed file
+    is still seen by the next accept. Returns None where the library offers no such context.
+    """
+    try:
+        libkrb5 = ctypes.CDLL(kerberos.__file__)
+        context = ctypes.c_void_p()
+        failed = libkrb5.krb5_init_context(ctypes.byref(context))
+    except (AttributeError, OSError):
+        return None
+    return None if failed else (libkrb5, context)
+
+
+@functools.cache
+def _leaks_error_arguments() -> bool:
+    """Whether the installed binding keeps one reference too many to each GSSError's arguments.
+
+    pykerberos 1.2.4 does: about 500 bytes for each refused token, and anybody can send those. A
+    failure of its own is compared with one from Python, so a build that is mended is left alone.
+    """
+
+    def fail_in_c() -> None:
+        _, state = kerberos.authGSSServerInit("")
+        kerberos.authGSSServerStep(state, "AAAA")
+
+    def fail_in_python() -> None:
+        raise kerberos.GSSError(("text", 1), ("text", 2))
+
+    return _references_to_arguments(fail_in_c) == _references_to_arguments(fail_in_python) + 1
+
+
+def _references_to_arguments(fail: Callable[[], None]) -> int:
+    try:
+        fail()
+    except kerberos.GSSError as error:
+        return sys.getrefcount(error.args)
+    return 0
+
+
+def _release_leaked_arguments(error: Exception) -> None:
+    # A text that the binding cannot decode ends in GSSError(): its arguments are the one empty
+    # tuple of the interpreter, to which nothing was leaked.
+    if error.args and _leaks_error_arguments():
+        ctypes.pythonapi.Py_DecRef(ctypes.py_object(error.args))
+
+
+# RFC 2744 section 3.9.1: routine errors stand in bits 16 to 23, calling errors above them.
+_NO_CREDENTIAL, _FAILURE = 7 << 16, 13 << 16
+_BY_MAJOR = {
+    1 << 16: Reason.UNSUPPORTED_MECHANISM,  # GSS_S_BAD_MECH
+    9 << 16: Reason.MALFORMED,  # GSS_S_DEFECTIVE_TOKEN
+    # GSS_S_CALL_INACCESSIBLE_READ | GSS_S_BAD_NAME: the binding asked for a name too early,
+    # because the negotiation was not complete (GSS_S_CONTINUE_NEEDED).
+    (1 << 24) | (2 << 16): Reason.NEEDS_ANOTHER_LEG,
+}
+
+# Minor codes differ from process to process, so the text decides. An SPN in it is the client's
+# choice: every pattern is matched as a whole, with the library's own words around the SPN.
+# fmt: off
+_TEXTS = [(re.compile(pattern.replace("SPN", "(?P<spn>.*?)"), re.DOTALL), reason) for pattern, reason in [
+    (r"Request is a replay", Reason.REPLAYED),
+    (r"Ticket expired", Reason.EXPIRED),
+    (r"Clock skew too great|Ticket not yet valid", Reason.CLOCK_SKEW),
+    (r"Request ticket server SPN kvno \d+ not found in keytab; ticket is likely out of date", Reason.STALE_TICKET),
+    (r"Request ticket server SPN kvno \d+ not found in keytab; keytab is likely out of date", Reason.STALE_KEYTAB),
+    (r"Request ticket server SPN (kvno \d+ )?found in keytab but not with enctype \S+", Reason.ENCTYPE_MISSING),
+    (r"Request ticket server SPN kvno \d+ enctype \S+ found in keytab but cannot decrypt ticket", Reason.WRONG_KEY),
+    (r"Request ticket server SPN not found in keytab( \(ticket kvno \d+\))?", Reason.SPN_NOT_IN_KEYTAB),
+    (r"Decrypt integrity check failed|Cannot decrypt ticket for SPN", Reason.WRONG_KEY),
+    (r"Encryption type \S+ not permitted|KDC has no support for encryption type", Reason.ENCTYPE_MISSING),
+    # "Success" is what the library says of ASN.1 inside the token that it cannot read.
+    (r"Token header is malformed or corrupt|Success|ASN\.1 .*", Reason.MALFORMED),
+]]
+# fmt: on
+_REPLAY_CACHE = re.compile(r"(?!Request ticket)[^(]* \(filename: (.*)\)", re.DOTALL)
+#: The binding copies a text into 512 bytes without ending it: what follows is not text.
+_TEXT_LIMIT = 511
+
+
+def _classify(args: tuple[Any, ...]) -> Refused:
+    """The refusal for a GSSError's arguments. Raises `AcceptorError` where the fault is ours."""
+    try:
+        (major_text, major), (minor_text, _) = args
+    except (TypeError, ValueError):
+        return Refused(Reason.UNKNOWN, "the library's text is not UTF-8")
+    if major == _NO_CREDENTIAL:
+        raise AcceptorError(Reason.KEYTAB_UNUSABLE, _keytab_fault())
+    if major in _BY_MAJOR:
+        return Refused(_BY_MAJOR[major], major_text)
+    text = minor_text.encode()[:_TEXT_LIMIT].decode(errors="replace")
+    if major != _FAILURE:
+        return Refused(Reason.UNKNOWN, f"{major_text}: {text}")
+    if cache := _REPLAY_CACHE.fullmatch(text):
+        raise AcceptorError(
+            Reason.REPLAY_CACHE_UNUSABLE,
+            f"uid {os.geteuid()} cannot use the directory {os.path.dirname(cache[1])}: {text}",
+        )
+    for pattern, reason in _TEXTS:
+        if match := pattern.fullmatch(text):
+            return Refused(reason, text, service=match.groupdict().get("spn"))
+    return Refused(Reason.UNKNOWN, text)

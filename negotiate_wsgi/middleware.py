@@ -1,0 +1,256 @@
+"""Asks the questions, in their order; calls the app; proves the server to the client."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Iterable
+from typing import TYPE_CHECKING
+
+from negotiate_wsgi import environ as keys
+from negotiate_wsgi.acceptors import Accepted, Acceptor, Verdict
+from negotiate_wsgi.exceptions import AcceptorError, ConfigurationError
+from negotiate_wsgi.header import (
+    CHALLENGE,
+    offers_negotiate,
+    read_token,
+    without_negotiate,
+    write_token,
+)
+from negotiate_wsgi.identity import Identity
+from negotiate_wsgi.policy import Authorize, Policy
+from negotiate_wsgi.reasons import Reason, Refusal
+from negotiate_wsgi.responses import answer, discard_body
+
+if TYPE_CHECKING:
+    import os
+
+    from _typeshed import OptExcInfo
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+    Headers = list[tuple[str, str]]
+
+logger = logging.getLogger("negotiate_wsgi")
+
+
+class NegotiateMiddleware:
+    """Single sign-on for a WSGI application: HTTP Negotiate (RFC 4559) with Kerberos.
+
+        application = NegotiateMiddleware(app, hostname="www.example.com")
+
+    A request without credentials is answered with 401 and a ``Negotiate`` challenge. A valid
+    ticket brings the app ``REMOTE_USER`` (the principal), ``AUTH_TYPE`` (``"Negotiate"``) and
+    ``negotiate_wsgi.identity`` (an `Identity`), and the client the token that proves the server.
+    Whatever a server or a layer above put under these keys is deleted first: nobody but us speaks
+    for the user. The logger ``negotiate_wsgi`` tells what became of each token, never the token.
+
+    :param app: any WSGI application.
+    :param service: first component of the SPN. Keys of other services are never accepted.
+    :param hostname: None for every ``service/*`` key of the keytab, so that one server answers to
+        its own name, the load balancer's and its aliases; a name or names for only these.
+    :param keytab: path of the keytab; None for ``KRB5_KTNAME``, else krb5's default keytab.
+    :param required: False calls the app without identity where there are no good credentials,
+        and adds the challenge to an app's own 401. A callable decides for each environ.
+    :param realms: None for every realm the KDC vouches for, else only these, compared exactly.
+        A trust between realms lets foreign users in unless they are named here.
+    :param strip_realm: ``REMOTE_USER`` without ``@REALM``. Needs *realms*, because ``admin`` of a
+        foreign realm would become ``admin`` otherwise.
+    :param authorize: a callable that is given the `Identity` and answers whether it may come in.
+        An exception it raises is a 500, never a pass.
+    :param session: reserved for a session cookie; must be None.
+    :param unauthorized: WSGI application for the body of the 401; a werkzeug ``Response`` is one.
+    :param forbidden: the same for the 403.
+    :param discard_body: how many bytes of a refused request's body are read and thrown away, so
+        that clients that send everything before they look see the answer. 0 reads none.
+    :param acceptor: an `Acceptor` in place of pykerberos, which knows its own keys: it cannot be
+        given together with *service*, *hostname* or *keytab*.
+    :raises ConfigurationError: an option is wrong.
+    """
+
+    def __init__(
+        self,
+        app: WSGIApplication,
+        *,
+        service: str = "HTTP",
+        hostname: str | Collection[str] | None = None,
+        keytab: str | os.PathLike[str] | None = None,
+        required: bool | Callable[[WSGIEnvironment], bool] = True,
+        realms: Collection[str] | None = None,
+        strip_realm: bool = False,
+        authorize: Authorize | None = None,
+        session: None = None,
+        unauthorized: WSGIApplication | None = None,
+        forbidden: WSGIApplication | None = None,
+        discard_body: int = 2**20,
+        acceptor: Acceptor | None = None,
+    ) -> None:
+        if not callable(app):
+            raise ConfigurationError(f"app={app!r}: write a WSGI application")
+        if strip_realm and not realms:
+            raise ConfigurationError("strip_realm= needs realms=: whose users are meant?")
+        if not isinstance(discard_body, int) or discard_body < 0:
+            raise ConfigurationError("discard_body= takes a number of bytes, 0 or more")
+        if session is not None:
+            raise ConfigurationError("session= is not available in this version")
+        self.app = app
+        self._acceptor = _choose_acceptor(acceptor, service, hostname, keytab)
+        self._is_required = _as_question(required)
+        self._policy = Policy.of(realms, authorize)
+        self._strip_realm = strip_realm
+        self._pages = {401: unauthorized, 403: forbidden}
+        self._discard_body = discard_body
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request, as PEP 3333 has it."""
+        earlier = keys.cleanse(environ)
+        offered = read_token(environ.get("HTTP_AUTHORIZATION"))
+        if offered is None:
+            return self._ask(environ, start_response)
+        if isinstance(offered, Refusal):
+            _log(environ, offered)
+            return self._turn_away(offered, environ, start_response)
+        judged = self._judge(offered, environ, earlier)
+        if isinstance(judged, Refusal):
+            return self._turn_away(judged, environ, start_response)
+        identity = Identity(judged.principal, judged.service)
+        proof = write_token(judged.token) if judged.token else None
+        if objection := self._objection(identity, environ):
+            return self._refuse(objection, proof, environ, start_response)
+        keys.publish(environ, identity, self._strip_realm)
+        return self.app(environ, _proving(start_response, proof) if proof else start_response)
+
+    def _ask(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """No credentials: ask for some where they are required."""
+        if not self._is_required(environ):
+            return self.app(environ, _offering(start_response))
+        _log(environ, Refusal(Reason.NO_CREDENTIALS))
+        return self._refuse(Reason.NO_CREDENTIALS, CHALLENGE, environ, start_response)
+
+    def _judge(self, token: bytes, environ: WSGIEnvironment, earlier: object) -> Accepted | Refusal:
+        """What the acceptor says of *token*, or has said of it to a layer above."""
+        judged = None
+        if isinstance(earlier, Verdict) and earlier.token == token:
+            judged = earlier.as_seen_by(self._acceptor)
+        if judged is None:
+            try:
+                judged = self._acceptor.accept(token)
+            except AcceptorError as fault:
+                judged = Refusal(fault.reason, fault.detail)
+            _log(environ, judged)
+        environ[keys.VERDICT] = Verdict(token, self._acceptor, judged)
+        return judged
+
+    def _objection(self, identity: Identity, environ: WSGIEnvironment) -> Reason | None:
+        """Why the policy keeps *identity* out; an authorize that fails keeps everybody out."""
+        failure = None
+        try:
+            objection = self._policy.objection(identity)
+        except Exception as exc:
+            objection, failure = Reason.AUTHORIZE_FAILED, exc
+        if objection:
+            refusal = Refusal(objection, "", identity.principal, identity.service)
+            _log(environ, refusal, failure)
+        return objection
+
+    def _turn_away(
+        self, refusal: Refusal, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        """A token was refused, or could not be judged: no identity comes of it."""
+        environ[keys.REFUSAL] = refusal
+        renewed = CHALLENGE if refusal.reason.renews_challenge else None
+        if self._is_required(environ):
+            return self._refuse(refusal.reason, renewed, environ, start_response)
+        return self.app(environ, _offering(start_response) if renewed else start_response)
+
+    def _refuse(
+        self,
+        reason: Reason,
+        www_authenticate: str | None,
+        environ: WSGIEnvironment,
+        start_response: StartResponse,
+    ) -> Iterable[bytes]:
+        discard_body(environ, self._discard_body)
+        page = self._pages.get(reason.status)
+        return answer(reason, page, www_authenticate)(environ, start_response)
+
+
+def _choose_acceptor(
+    acceptor: Acceptor | None,
+    service: str,
+    hostname: str | Collection[str] | None,
+    keytab: str | os.PathLike[str] | None,
+) -> Acceptor:
+    if acceptor is None:
+        # Not at the top of the module: the package must import where no binding is installed.
+        from negotiate_wsgi.acceptors.pykerberos import PykerberosAcceptor
+
+        return PykerberosAcceptor(service, hostname, keytab)
+    if service != "HTTP" or hostname is not None or keytab is not None:
+        raise ConfigurationError("acceptor= knows its keys: give service, hostname, keytab to it")
+    if not callable(getattr(acceptor, "accept", None)):
+        raise ConfigurationError(f"acceptor={acceptor!r} has no method accept(token)")
+    return acceptor
+
+
+def _as_question(
+    required: bool | Callable[[WSGIEnvironment], bool],
+) -> Callable[[WSGIEnvironment], bool]:
+    if callable(required):
+        return required
+    if not isinstance(required, bool):
+        raise ConfigurationError(f"required={required!r}: write True, False or a callable(environ)")
+    return lambda environ: required
+
+
+def _offering(start_response: StartResponse) -> StartResponse:
+    """Adds a Negotiate challenge to an app's own 401, unless it has one."""
+
+    def start(
+        status: str, headers: Headers, exc_info: OptExcInfo | None = None, /
+    ) -> Callable[[bytes], object]:
+        if status.startswith("401") and not offers_negotiate(headers):
+            headers = [*headers, ("WWW-Authenticate", CHALLENGE)]
+        return start_response(status, headers, exc_info)
+
+    return start
+
+
+def _proving(start_response: StartResponse, proof: str) -> StartResponse:
+    """Adds the mutual token to every status but an app's own 401.
+
+    RFC 4559 section 5: a token with a 401 means that the negotiation goes on.
+    """
+
+    def start(
+        status: str, headers: Headers, exc_info: OptExcInfo | None = None, /
+    ) -> Callable[[bytes], object]:
+        if not status.startswith("401"):
+            headers = [*without_negotiate(headers), ("WWW-Authenticate", proof)]
+        return start_response(status, headers, exc_info)
+
+    return start
+
+
+def _log(
+    environ: WSGIEnvironment, judged: Accepted | Refusal, failure: Exception | None = None
+) -> None:
+    """One record for one decision, the same in its message and in its ``extra`` fields."""
+    reason = judged.reason if isinstance(judged, Refusal) else None
+    level = reason.level if reason else logging.INFO
+    if not logger.isEnabledFor(level):
+        return
+    fields = {
+        "reason": str(reason or "accepted"),
+        "detail": judged.detail if isinstance(judged, Refusal) else "",
+        "remedy": reason.remedy if reason else "",
+        "client": environ.get("REMOTE_ADDR", ""),
+        "path": environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""),
+        "principal": judged.principal or "",
+        "spn": judged.service or "",
+    }
+    # Paths, SPNs and principals are the client's words: they must not write log lines of their own.
+    fields = {
+        name: "".join(c if c.isprintable() else ascii(c)[1:-1] for c in value)
+        for name, value in fields.items()
+    }
+    message = ", ".join(f"{name}={value!r}" for name, value in fields.items() if value)
+    logger.log(level, "%s", message, extra=fields, exc_info=failure)

@@ -1,0 +1,59 @@
+"""May they come in? Asked on every request, after the ticket was found to be genuine."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from negotiate_wsgi.exceptions import ConfigurationError
+from negotiate_wsgi.identity import Identity
+from negotiate_wsgi.reasons import Reason
+
+Authorize = Callable[[Identity], bool]
+
+# RFC 8062 section 3: the anonymous principal's name, in a realm or in the anonymous realm.
+_ANONYMOUS_NAME = "WELLKNOWN/ANONYMOUS@"
+_ANONYMOUS_REALM = "@WELLKNOWN:ANONYMOUS"
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Who of those that are who they say may come in.
+
+    :param realms: None for every realm that the KDC vouches for, else only these. Compared as a
+        whole and with case: realms are case-sensitive (RFC 4120 section 6.1).
+    :param authorize: asked with the `Identity` after the realms; None lets everybody in.
+    """
+
+    realms: frozenset[str] | None
+    authorize: Authorize | None
+
+    @classmethod
+    def of(cls, realms: Collection[str] | None, authorize: Authorize | None) -> Policy:
+        """Validate the options. Raises `ConfigurationError`."""
+        if isinstance(realms, str):
+            raise ConfigurationError(f"realms={realms!r}: write a collection, [{realms!r}]")
+        if authorize is not None and not callable(authorize):
+            raise ConfigurationError("authorize= takes a callable(identity) -> bool")
+        if inspect.iscoroutinefunction(authorize):
+            raise ConfigurationError("authorize= takes a plain function: WSGI awaits nothing")
+        return cls(None if realms is None else frozenset(realms), authorize)
+
+    def objection(self, identity: Identity) -> Reason | None:
+        """Why *identity* may not come in, or None if it may. Raises whatever authorize raises."""
+        principal = identity.principal
+        if principal.startswith(_ANONYMOUS_NAME) or principal.endswith(_ANONYMOUS_REALM):
+            return Reason.ANONYMOUS
+        if self.realms is not None and identity.realm not in self.realms:
+            return Reason.REALM_NOT_ALLOWED
+        if self.authorize is not None and not _plain_answer(self.authorize(identity)):
+            return Reason.NOT_AUTHORIZED
+        return None
+
+
+def _plain_answer(answer: object) -> bool:
+    # An awaitable is true: whoever forgot to await it would let everybody in.
+    if inspect.isawaitable(answer):
+        raise TypeError("authorize returned an awaitable, which WSGI cannot await")
+    return bool(answer)

@@ -1,0 +1,136 @@
+"""What do we say when the answer is no? The 401, 403 and 500 pages, and the body left unread."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import math
+from html import escape
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from werkzeug.datastructures import MIMEAccept
+from werkzeug.http import parse_accept_header
+from werkzeug.wrappers import Response
+
+from negotiate_wsgi.reasons import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from _typeshed import OptExcInfo
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+    Headers = list[tuple[str, str]]
+
+_CHUNK = 64 * 1024  # bytes
+_OURS = {"www-authenticate", "cache-control"}
+
+_TITLES = {401: "Sign-on needed", 403: "You may not come in here", 500: "Sign-on is out of order"}
+_ADVICE = {
+    401: "Your Kerberos sign-on (on Windows, the account you logged in with) is all it takes.",
+    403: "If you think you should be let in, tell the people who run this site.",
+    500: "This is not your fault. Tell the people who run this site; its log says what to mend.",
+}
+_TRY_AGAIN = '<p><a href="">Try again</a></p>'
+_PAGE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>{title}</title>
+<style>
+:root {{ color-scheme: light dark }}
+body {{ max-width: 34rem; margin: 12vh auto; padding: 0 1.5rem; font: 1.05rem/1.6 system-ui }}
+h1 {{ font-size: 1.6rem; line-height: 1.2 }}
+a {{ padding: .5rem 1.2rem; border: 1px solid; border-radius: .4rem; color: inherit }}
+small {{ opacity: .7 }}
+</style>
+<h1>{title}</h1>
+<p>{cause}</p>
+<p>{advice}</p>
+{action}
+<p><small>Status {status}, reason <code>{reason}</code></small></p>
+</html>
+"""
+
+
+def answer(
+    reason: Reason, page: WSGIApplication | None = None, www_authenticate: str | None = None
+) -> WSGIApplication:
+    """The WSGI application that refuses a request with the status of *reason*.
+
+    *page* is an application for the body in place of ours, whose status, challenges and
+    ``Cache-Control`` give way. *www_authenticate* is a challenge, the mutual token or None.
+    """
+    status = f"{reason.status} {HTTPStatus(reason.status).phrase}"
+    body = page or _page(reason)
+
+    def refuse(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        def start(
+            _status: str, headers: Headers, exc_info: OptExcInfo | None = None, /
+        ) -> Callable[[bytes], object]:
+            kept = [line for line in headers if line[0].lower() not in _OURS]
+            challenge = [("WWW-Authenticate", www_authenticate)] if www_authenticate else []
+            headers = [*kept, ("Cache-Control", "no-store"), *challenge]
+            return start_response(status, headers, exc_info)
+
+        return body(environ, start)
+
+    return refuse
+
+
+def _page(reason: Reason) -> WSGIApplication:
+    def page(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        accept = parse_accept_header(environ.get("HTTP_ACCEPT"), MIMEAccept)
+        # A client that takes anything, as curl does, gets the line of text.
+        wants_html = accept.best_match(["text/plain", "text/html"]) == "text/html"
+        return (_html_page if wants_html else _text_page)(reason)(environ, start_response)
+
+    return page
+
+
+@functools.cache
+def _text_page(reason: Reason) -> Response:
+    return Response(f"{_TITLES[reason.status]}: {reason.cause} ({reason})\n", mimetype="text/plain")
+
+
+@functools.cache
+def _html_page(reason: Reason) -> Response:
+    page = _PAGE.format(
+        title=_TITLES[reason.status],
+        cause=escape(reason.cause),
+        advice=_ADVICE[reason.status],
+        action=_TRY_AGAIN if reason.status == 401 else "",
+        status=reason.status,
+        reason=reason,
+    )
+    response = Response(page, mimetype="text/html")
+    response.headers["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'"
+    return response
+
+
+def discard_body(environ: WSGIEnvironment, limit: int) -> None:
+    """Read and throw away up to *limit* bytes of a request's body, if one was announced.
+
+    RFC 9112 section 9.6: a server that answers and closes while the client still sends may cause
+    a reset that destroys the answer before it is read. A client that expects a 100 (RFC 9110
+    section 10.1.1) waits for our answer and has sent nothing yet.
+    """
+    if environ.get("HTTP_EXPECT", "").lower() == "100-continue":
+        return
+    remaining = min(_announced(environ), limit)
+    # A client that has gone away is not ours to mend, and the answer is owed all the same.
+    with contextlib.suppress(OSError):
+        while remaining > 0:
+            chunk = environ["wsgi.input"].read(min(remaining, _CHUNK))
+            if not chunk:
+                return
+            remaining -= len(chunk)
+
+
+def _announced(environ: WSGIEnvironment) -> float:
+    """How many bytes of body may be read without waiting for what nobody announced."""
+    length = environ.get("CONTENT_LENGTH") or ""
+    if length.isascii() and length.isdigit():
+        return int(length)
+    return math.inf if environ.get("wsgi.input_terminated") else 0

@@ -1,0 +1,50 @@
+"""How does the app hear of it?"""
+
+from negotiate_wsgi import Identity, Reason, Refusal, get_identity, get_refusal
+from negotiate_wsgi.environ import cleanse, publish
+
+
+def test_cleanse_deletes_what_only_we_may_say_and_nothing_else():
+    environ = {
+        "REMOTE_USER": "root",
+        "AUTH_TYPE": "Other",
+        "negotiate_wsgi.identity": Identity("root@R"),
+        "negotiate_wsgi.refusal": "x",
+        "negotiate_wsgi.verdict": "handed down",
+        "negotiate_wsgi.anything": "x",
+        "HTTP_REMOTE_USER": "header",
+        "HTTP_AUTHORIZATION": "Basic YTpi",
+        "negotiate": "x",
+    }
+    assert cleanse(environ) == "handed down"
+    assert environ == {
+        "HTTP_REMOTE_USER": "header",
+        "HTTP_AUTHORIZATION": "Basic YTpi",
+        "negotiate": "x",
+    }
+    assert cleanse({}) is None
+
+
+def test_publish():
+    environ = {}
+    identity = Identity("alice@EXAMPLE.TEST")
+    publish(environ, identity, strip_realm=False)
+    assert environ["REMOTE_USER"] == "alice@EXAMPLE.TEST"
+    assert environ["AUTH_TYPE"] == "Negotiate"
+    assert get_identity(environ) is identity
+    publish(environ, identity, strip_realm=True)
+    assert environ["REMOTE_USER"] == "alice"
+
+
+def test_remote_user_is_a_native_string():
+    environ = {}
+    publish(environ, Identity("\xfcs\u20acr@R"), strip_realm=False)
+    assert environ["REMOTE_USER"].encode("latin-1").decode("utf-8") == "\xfcs\u20acr@R"
+
+
+def test_only_our_own_types_are_believed():
+    environ = {"negotiate_wsgi.identity": "root@R", "negotiate_wsgi.refusal": "ntlm"}
+    assert get_identity(environ) is None
+    assert get_refusal(environ) is None
+    environ["negotiate_wsgi.refusal"] = Refusal(Reason.NTLM)
+    assert get_refusal(environ).reason is Reason.NTLM

@@ -1,0 +1,187 @@
+"""What did the client say? Without a KDC, in milliseconds."""
+
+import base64
+
+import pytest
+
+from negotiate_wsgi.header import (
+    MAX_TOKEN,
+    offers_negotiate,
+    read_token,
+    screen,
+    without_negotiate,
+    write_token,
+)
+from negotiate_wsgi.reasons import Reason, Refusal
+
+SPNEGO = bytes.fromhex("06062b0601050502")
+KRB5 = bytes.fromhex("06092a864886f712010202")
+MS_KRB5 = bytes.fromhex("06092a864882f712010202")
+NTLM = bytes.fromhex("060a2b06010401823702020a")
+NEGOEX = bytes.fromhex("060a2b06010401823702021e")
+IAKERB = bytes.fromhex("06062b0601050205")
+
+
+def der(tag, *parts):
+    content = b"".join(parts)
+    if len(content) < 0x80:
+        return bytes([tag, len(content)]) + content
+    length = len(content).to_bytes((len(content).bit_length() + 7) // 8, "big")
+    return bytes([tag, 0x80 | len(length)]) + length + content
+
+
+def spnego(*mechanisms, ticket=b"ticket"):
+    """A NegTokenInit as RFC 4178 section 4.2.1 has it."""
+    offers = der(0xA0, der(0x30, *mechanisms))
+    return der(0x60, SPNEGO, der(0xA0, der(0x30, offers, der(0xA2, der(0x04, ticket)))))
+
+
+def negotiate(token):
+    return "Negotiate " + base64.b64encode(token).decode()
+
+
+GOOD = spnego(KRB5)
+
+ACCEPTABLE = {
+    "bare krb5": der(0x60, KRB5, b"\x01\x00", b"ticket"),
+    "krb5 alone": GOOD,
+    "as Windows offers": spnego(MS_KRB5, KRB5, NEGOEX, NTLM),
+    "krb5 before NTLM": spnego(KRB5, NTLM),
+    "a large ticket": spnego(KRB5, ticket=bytes(60_000)),
+}
+
+REFUSED = {
+    "empty": (b"", Reason.MALFORMED),
+    "garbage": (b"garbage", Reason.MALFORMED),
+    "one byte": (b"\x60", Reason.MALFORMED),
+    "NTLM, bare": (b"NTLMSSP\0\1\0\0\0", Reason.NTLM),
+    "NTLM, framed": (der(0x60, NTLM, b"x"), Reason.NTLM),
+    "NTLM, alone in SPNEGO": (spnego(NTLM), Reason.NTLM),
+    "NTLM before krb5": (spnego(NTLM, KRB5), Reason.NTLM),
+    "NEGOEX before krb5": (spnego(NEGOEX, KRB5), Reason.NEGOEX),
+    "MS-KRB5 without SPNEGO": (der(0x60, MS_KRB5, b"x"), Reason.UNSUPPORTED_MECHANISM),
+    "another mechanism, framed": (der(0x60, IAKERB, b"x"), Reason.UNSUPPORTED_MECHANISM),
+    "another mechanism before krb5": (spnego(IAKERB, KRB5), Reason.UNSUPPORTED_MECHANISM),
+    "a later leg": (der(0xA1, der(0x30)), Reason.NEEDS_ANOTHER_LEG),
+    "no mechanisms": (spnego(), Reason.MALFORMED),
+    "an AP-REQ without its frame": (der(0x6E, b"x"), Reason.MALFORMED),
+    "a byte after the token": (GOOD + b"\0", Reason.MALFORMED),
+    "a byte after the NegTokenInit": (
+        der(0x60, SPNEGO, der(0xA0, der(0x30, der(0xA0, der(0x30, KRB5)))), b"\0"),
+        Reason.MALFORMED,
+    ),
+    "indefinite length": (b"\x60\x80" + KRB5 + b"\0\0", Reason.MALFORMED),
+    "length in more octets than needed": (b"\x60\x81\x0b" + KRB5, Reason.MALFORMED),
+    "length with a leading zero": (b"\x60\x82\x00\x0b" + KRB5, Reason.MALFORMED),
+    "length of a gigabyte": (b"\x60\x84\x40\x00\x00\x00" + KRB5, Reason.MALFORMED),
+    "mechTypes longer than the token": (
+        GOOD.replace(b"\xa0\x0d\x30\x0b", b"\xa0\x7f\x30\x7d"),
+        Reason.MALFORMED,
+    ),
+    "mechTypes of two lengths": (
+        GOOD.replace(b"\xa0\x0d\x30\x0b", b"\xa0\x0d\x30\x0c"),
+        Reason.MALFORMED,
+    ),
+    "OID longer than mechTypes": (GOOD.replace(b"\x06\x09\x2a", b"\x06\x0a\x2a"), Reason.MALFORMED),
+    "130 bytes, which DER cannot have": (b"\x60\x81\x7f" + KRB5 + bytes(116), Reason.MALFORMED),
+    "length's own octets cut off": (b"\x60\x82\x01", Reason.MALFORMED),
+}
+
+
+@pytest.mark.parametrize("token", ACCEPTABLE.values(), ids=ACCEPTABLE)
+def test_kerberos_first_passes(token):
+    assert screen(token) is None
+    assert read_token(negotiate(token)) == token
+
+
+@pytest.mark.parametrize(("token", "reason"), REFUSED.values(), ids=REFUSED)
+def test_everything_else_has_its_reason(token, reason):
+    refusal = screen(token)
+    assert refusal is not None
+    assert refusal.reason is reason
+    assert read_token(negotiate(token)) == refusal
+
+
+def test_every_cut_is_refused():
+    for length in range(len(GOOD)):
+        assert screen(GOOD[:length]), f"cut after {length} bytes"
+
+
+def test_every_changed_bit_of_the_framing_is_refused_unless_krb5_still_comes_first():
+    first_offer = GOOD.index(KRB5) + len(KRB5)
+    for at in range(first_offer):
+        for bit in range(8):
+            changed = bytearray(GOOD)
+            changed[at] ^= 1 << bit
+            assert screen(bytes(changed)) or bytes(changed[:first_offer]).endswith(MS_KRB5)
+
+
+@pytest.mark.parametrize(
+    "header", [None, "", "Basic YTpi", "Negotiat YQ==", "Negotiate2 YQ==", "x"]
+)
+def test_no_header_or_another_scheme(header):
+    assert read_token(header) is None
+
+
+@pytest.mark.parametrize("scheme", ["Negotiate", "negotiate", "NEGOTIATE", "nEgOtIaTe"])
+def test_scheme_has_no_case(scheme):
+    assert read_token(negotiate(GOOD).replace("Negotiate", scheme)) == GOOD
+
+
+def test_spaces_around_the_token():
+    assert read_token(f"{negotiate(GOOD).replace(' ', '   ')} ") == GOOD
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "YQ", "YQ=", "YQ===", "=YQ=", "YQ==YQ==", "Y Q==", "YQ==,", "YQ-_", "!!!!", "caf\xe9", "\0", "a\nb"],
+)  # fmt: skip
+def test_base64_is_strict(text):
+    refusal = read_token(f"Negotiate {text}")
+    assert isinstance(refusal, Refusal)
+    assert refusal.reason is Reason.MALFORMED
+
+
+def test_size_limit():
+    overhead = len(spnego(KRB5, ticket=bytes(MAX_TOKEN // 2))) - MAX_TOKEN // 2
+    largest = spnego(KRB5, ticket=bytes(MAX_TOKEN - overhead))
+    assert len(largest) == MAX_TOKEN
+    assert read_token(negotiate(largest)) == largest
+    for token in (largest + b"\0", largest + bytes(10**6)):
+        refusal = read_token(negotiate(token))
+        assert isinstance(refusal, Refusal)
+        assert refusal.reason is Reason.TOO_LARGE
+
+
+def test_write_token_is_what_read_token_reads():
+    assert write_token(b"abc") == "Negotiate YWJj"
+    assert read_token(write_token(GOOD)) == GOOD
+
+
+OFFERS = [
+    "Negotiate",
+    "negotiate",
+    "Negotiate YQ==",
+    'Basic realm="x", Negotiate',
+    "NEGOTIATE, Basic",
+]
+OTHERS = ["Basic", 'Basic realm="negotiate"', "NegotiateX", "Digest qop=auth"]
+
+
+@pytest.mark.parametrize("value", OFFERS)
+def test_offers_negotiate(value):
+    assert offers_negotiate([("X", "y"), ("www-Authenticate", value)])
+    assert not offers_negotiate([("X-Other", value)])
+
+
+@pytest.mark.parametrize("value", OTHERS)
+def test_does_not_offer_negotiate(value):
+    assert not offers_negotiate([("WWW-Authenticate", value)])
+
+
+def test_without_negotiate_makes_a_new_list():
+    kept = [("A", "Negotiate"), ("WWW-Authenticate", 'Basic realm="x"')]
+    given = [*kept, ("WWW-Authenticate", "Negotiate"), ("www-authenticate", "negotiate YQ==")]
+    before = list(given)
+    assert without_negotiate(given) == kept
+    assert given == before

@@ -1,0 +1,244 @@
+"""The questions in their order, with an acceptor of our own: no KDC, in milliseconds."""
+
+import pytest
+from sites import WsgiSite
+from test_header import GOOD, NTLM, negotiate, spnego
+
+from negotiate_wsgi import (
+    Accepted,
+    AcceptorError,
+    ConfigurationError,
+    NegotiateMiddleware,
+    Reason,
+    Refused,
+    get_identity,
+    get_refusal,
+)
+
+
+class NamedAcceptor:
+    """The second implementation of the protocol: answers what it was told to."""
+
+    def __init__(self, result):
+        self.result = result
+        self.tokens = []
+
+    def accept(self, token):
+        self.tokens.append(token)
+        if isinstance(self.result, Exception):
+            raise self.result
+        return self.result
+
+
+ALICE = Accepted("alice@EXAMPLE.TEST", "HTTP/localhost@EXAMPLE.TEST", b"proof")
+
+
+def app(environ, start_response):
+    identity, refusal = get_identity(environ), get_refusal(environ)
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [
+        f"{environ.get('REMOTE_USER')} {identity and identity.name} {refusal and refusal.reason}".encode()
+    ]
+
+
+def site(result=ALICE, inner=app, **options):
+    acceptor = NamedAcceptor(result)
+    site = WsgiSite(NegotiateMiddleware(inner, acceptor=acceptor, **options))
+    site.acceptor = acceptor
+    return site
+
+
+def test_identity_and_proof():
+    answer = site().request("/", negotiate(GOOD))
+    assert answer.text == "alice@EXAMPLE.TEST alice None"
+    assert answer.challenges == ["Negotiate cHJvb2Y="]
+
+
+def test_no_proof_without_a_mutual_token():
+    answer = site(Accepted("alice@R")).request("/", negotiate(GOOD))
+    assert (answer.status, answer.challenges) == (200, [])
+
+
+@pytest.mark.parametrize("token", [b"garbage", spnego(NTLM), b"NTLMSSP\0"])
+def test_what_fails_the_screening_never_reaches_the_acceptor(token):
+    guarded = site()
+    assert guarded.request("/", negotiate(token)).status == 401
+    assert guarded.request("/", "Basic YTpi").status == 401
+    assert guarded.acceptor.tokens == []
+    assert guarded.request("/", negotiate(GOOD)).status == 200
+    assert guarded.acceptor.tokens == [GOOD]
+
+
+@pytest.mark.parametrize("reason", [r for r in Reason if r.status == 401], ids=str)
+def test_refused(reason):
+    assert site(Refused(reason)).request("/", negotiate(GOOD)).status == 401
+    optional = site(Refused(reason), required=False).request("/", negotiate(GOOD))
+    assert (optional.status, optional.text) == (200, f"None None {reason}")
+
+
+@pytest.mark.parametrize("reason", [Reason.KEYTAB_UNUSABLE, Reason.REPLAY_CACHE_UNUSABLE])
+def test_acceptor_error_is_a_500(reason):
+    fault = AcceptorError(reason, "detail")
+    answer = site(fault).request("/", negotiate(GOOD))
+    assert (answer.status, answer.challenges) == (500, [])
+    assert "detail" not in answer.text
+    assert site(fault, required=False).request("/", negotiate(GOOD)).status == 200
+
+
+def test_a_bug_of_an_acceptor_is_no_pass():
+    for required in (True, False):
+        with pytest.raises(ZeroDivisionError):
+            site(ZeroDivisionError(), required=required).request("/", negotiate(GOOD))
+
+
+@pytest.mark.parametrize("failure", [ValueError("secret"), KeyError("secret")])
+def test_authorize_raises_is_a_500_without_its_text(failure):
+    def authorize(identity):
+        raise failure
+
+    for required in (True, False):
+        answer = site(authorize=authorize, required=required).request("/", negotiate(GOOD))
+        assert answer.status == 500
+        assert b"secret" not in answer.body
+
+
+def test_policy_holds_where_sign_on_is_not_required():
+    guarded = site(required=False, realms=["OTHER"])
+    assert guarded.request("/", negotiate(GOOD)).status == 403
+    assert guarded.request("/").status == 200
+
+
+def test_strip_realm():
+    assert site(realms=["EXAMPLE.TEST"], strip_realm=True).request("/", negotiate(GOOD)).text == (
+        "alice alice None"
+    )
+
+
+def test_custom_pages_may_read_the_refusal_or_not():
+    from werkzeug.wrappers import Response
+
+    guarded = site(
+        Accepted("bob@R"), unauthorized=Response("ask"), forbidden=Response("no"), realms=["S"]
+    )
+    assert guarded.request("/").text == "ask"
+    assert guarded.request("/", negotiate(b"x")).text == "ask"
+    forbidden = guarded.request("/", negotiate(GOOD))
+    assert (forbidden.status, forbidden.text) == (403, "no")
+
+
+def test_a_constant_header_list_stays_as_it_was_after_1000_requests_by_different_users():
+    headers = [("Content-Type", "text/plain")]
+
+    def constant(environ, start_response):
+        start_response("200 OK", headers)
+        return [b""]
+
+    guarded = site(inner=constant)
+    for number in range(1000):
+        guarded.acceptor.result = Accepted(f"user{number}@R", None, b"proof %d" % number)
+        assert len(guarded.request("/", negotiate(GOOD)).challenges) == 1
+    assert headers == [("Content-Type", "text/plain")]
+
+
+def test_close_is_called_once_and_the_iterable_is_the_apps_own():
+    class Body:
+        closed = 0
+
+        def __iter__(self):
+            return iter([b"x"])
+
+        def close(self):
+            self.closed += 1
+
+    body = Body()
+
+    def closable(environ, start_response):
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return body
+
+    assert site(inner=closable).request("/", negotiate(GOOD)).body == b"x"
+    assert body.closed == 1
+
+
+def test_nothing_is_buffered():
+    seen = []
+
+    def streaming(environ, start_response):
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        for part in (b"1", b"2"):
+            seen.append(part)
+            yield part
+
+    guarded = NegotiateMiddleware(streaming, acceptor=NamedAcceptor(ALICE))
+    environ = {"HTTP_AUTHORIZATION": negotiate(GOOD)}
+    answer = iter(guarded(environ, lambda status, headers, exc_info=None: None))
+    assert seen == []
+    assert next(answer) == b"1"
+    assert seen == [b"1"]
+
+
+@pytest.mark.parametrize("outer_required", [True, False])
+def test_a_token_is_judged_once_where_layers_share_an_acceptor(outer_required):
+    acceptor = NamedAcceptor(ALICE)
+    inner = NegotiateMiddleware(app, acceptor=acceptor)
+    layers = WsgiSite(NegotiateMiddleware(inner, acceptor=acceptor, required=outer_required))
+    answer = layers.request("/", negotiate(GOOD))
+    assert answer.text == "alice@EXAMPLE.TEST alice None"
+    assert answer.challenges == ["Negotiate cHJvb2Y="]
+    assert acceptor.tokens == [GOOD]
+
+
+def test_a_layer_with_another_acceptor_judges_for_itself():
+    doubtful = NamedAcceptor(Refused(Reason.WRONG_KEY))
+    inner = NegotiateMiddleware(app, acceptor=doubtful)
+    layers = WsgiSite(NegotiateMiddleware(inner, acceptor=NamedAcceptor(ALICE)))
+    assert layers.request("/", negotiate(GOOD)).status == 401
+    assert doubtful.tokens == [GOOD]
+
+
+def test_required_sees_an_environ_that_nobody_has_forged():
+    seen = []
+
+    def required(environ):
+        seen.append(environ.get("REMOTE_USER"))
+        return True
+
+    guarded = NegotiateMiddleware(app, acceptor=NamedAcceptor(ALICE), required=required)
+    environ = {"REMOTE_USER": "root", "wsgi.input": None, "REQUEST_METHOD": "GET"}
+    list(guarded(environ, lambda *_: None))
+    assert seen == [None]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"strip_realm": True}, "realms"),
+        ({"strip_realm": True, "realms": []}, "realms"),
+        ({"realms": "EXAMPLE.TEST"}, r"\['EXAMPLE.TEST'\]"),
+        ({"required": "no"}, "True, False"),
+        ({"discard_body": -1}, "bytes"),
+        ({"discard_body": None}, "bytes"),
+        ({"authorize": "admins"}, "callable"),
+        ({"session": object()}, "session"),
+        ({"acceptor": object()}, "accept"),
+        ({"acceptor": NamedAcceptor(ALICE), "hostname": "x"}, "give service, hostname, keytab"),
+        ({"acceptor": NamedAcceptor(ALICE), "keytab": "x"}, "give service, hostname, keytab"),
+        ({"acceptor": NamedAcceptor(ALICE), "service": "x"}, "give service, hostname, keytab"),
+        ({"service": "HTTP/www"}, "'HTTP'"),
+        ({"service": ""}, "'HTTP'"),
+        ({"hostname": "HTTP@www"}, "www.example.com"),
+        ({"hostname": ["www", ""]}, "www.example.com"),
+        ({"hostname": []}, "None"),
+        ({"keytab": ""}, "KRB5_KTNAME"),
+    ],
+)
+def test_wrong_options_say_what_to_write_instead(options, says):
+    with pytest.raises(ConfigurationError, match=says):
+        NegotiateMiddleware(app, **options)
+
+
+def test_options_are_keyword_only_and_the_app_is_one():
+    with pytest.raises(TypeError):
+        NegotiateMiddleware(app, "HTTP")
+    with pytest.raises(ConfigurationError, match="WSGI"):
+        NegotiateMiddleware("app")

@@ -1,0 +1,116 @@
+"""What do we say when the answer is no?"""
+
+import io
+
+import pytest
+from werkzeug.test import EnvironBuilder
+from werkzeug.wrappers import Response
+
+from negotiate_wsgi.reasons import Reason
+from negotiate_wsgi.responses import answer, discard_body
+
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+
+
+def ask(app, accept=None, method="GET"):
+    headers = {"Accept": accept} if accept else {}
+    return Response.from_app(app, EnvironBuilder(headers=headers, method=method).get_environ())
+
+
+@pytest.mark.parametrize("reason", Reason, ids=str)
+@pytest.mark.parametrize("accept", [BROWSER, "*/*", None, "application/json"])
+def test_pages(reason, accept):
+    response = ask(answer(reason, None, "Negotiate"), accept)
+    assert response.status_code == reason.status
+    assert response.headers["Cache-Control"] == "no-store"
+    assert response.headers.getlist("WWW-Authenticate") == ["Negotiate"]
+    assert (response.mimetype == "text/html") == (accept == BROWSER)
+    assert str(reason) in response.get_data(as_text=True)
+    assert ("Try again" in response.get_data(as_text=True)) == (
+        accept == BROWSER and reason.status == 401
+    )
+
+
+def test_pages_are_the_same_the_second_time():
+    first, second = (ask(answer(Reason.NTLM), BROWSER) for _ in range(2))
+    assert first.data == second.data
+    assert "WWW-Authenticate" not in first.headers
+
+
+def test_head_has_no_body():
+    assert ask(answer(Reason.NO_CREDENTIALS), method="HEAD").data == b""
+
+
+def test_custom_page_keeps_its_body_and_our_status_and_headers():
+    page = Response(
+        "ours", mimetype="text/markdown", headers={"X-Own": "1", "Cache-Control": "public"}
+    )
+    page.headers["WWW-Authenticate"] = "Basic"
+    response = ask(answer(Reason.NO_CREDENTIALS, page, "Negotiate"), BROWSER)
+    assert (response.status_code, response.get_data(as_text=True), response.mimetype) == (
+        401,
+        "ours",
+        "text/markdown",
+    )
+    assert response.headers["X-Own"] == "1"
+    assert response.headers.getlist("Cache-Control") == ["no-store"]
+    assert response.headers.getlist("WWW-Authenticate") == ["Negotiate"]
+    assert page.headers["WWW-Authenticate"] == "Basic"
+
+
+def test_custom_page_may_be_a_generator_that_sees_the_environ():
+    def page(environ, start_response):
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        yield environ["PATH_INFO"].encode()
+
+    response = ask(answer(Reason.NOT_AUTHORIZED, page))
+    assert (response.status_code, response.get_data(as_text=True)) == (403, "/")
+
+
+class Input(io.BytesIO):
+    """A body that fails the test when it is read beyond what was announced."""
+
+    def read(self, size=-1):
+        assert size >= 0
+        chunk = super().read(size)
+        assert chunk or self.terminated, "waits for bytes that nobody announced"
+        return chunk
+
+
+def left_after_discarding(limit, sent=1000, terminated=False, **environ):
+    body = Input(b"x" * sent)
+    body.terminated = terminated
+    discard_body({"wsgi.input": body, "wsgi.input_terminated": terminated, **environ}, limit)
+    return sent - body.tell()
+
+
+@pytest.mark.parametrize(
+    ("limit", "environ", "left"),
+    [
+        (2000, {"CONTENT_LENGTH": "1000"}, 0),
+        (1000, {"CONTENT_LENGTH": "1000"}, 0),
+        (999, {"CONTENT_LENGTH": "1000"}, 1),
+        (2000, {"CONTENT_LENGTH": "600"}, 400),
+        (0, {"CONTENT_LENGTH": "1000"}, 1000),
+        (2000, {}, 1000),
+        (2000, {"CONTENT_LENGTH": ""}, 1000),
+        (2000, {"CONTENT_LENGTH": "-1"}, 1000),
+        (2000, {"CONTENT_LENGTH": "many"}, 1000),
+        (2000, {"CONTENT_LENGTH": "\u0663"}, 1000),
+        (2000, {"terminated": True}, 0),
+        (999, {"terminated": True}, 1),
+        (2000, {"CONTENT_LENGTH": "1000", "HTTP_EXPECT": "100-Continue"}, 1000),
+        (2000, {"terminated": True, "HTTP_EXPECT": "100-continue"}, 1000),
+    ],
+)
+def test_discard_body(limit, environ, left):
+    assert left_after_discarding(limit, **environ) == left
+
+
+def test_discard_body_of_a_client_that_has_gone_away():
+    class Gone:
+        def read(self, size):
+            raise ConnectionResetError
+
+    discard_body({"wsgi.input": Gone(), "CONTENT_LENGTH": "10"}, 100)
+    assert left_after_discarding(100, sent=100, CONTENT_LENGTH="100") == 0

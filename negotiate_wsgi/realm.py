@@ -1,0 +1,306 @@
+"""Can I try it now? A throwaway Kerberos realm: a real KDC on loopback, gone when you leave it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any, Self
+
+from negotiate_wsgi.exceptions import ConfigurationError
+
+try:
+    from k5test.realm import MITRealm
+except ImportError as exc:
+    raise ConfigurationError("k5test is missing: pip install 'negotiate-wsgi[realm]'") from exc
+
+_PACKAGES = "apt-get install krb5-kdc krb5-admin-server krb5-user"
+_PROGRAMS = ("krb5kdc", "kdb5_util", "kadmin.local", "kinit")
+_GRACE = 5  # seconds that a command has to end after it was told to
+
+
+class Realm:
+    """A Kerberos realm in a temporary directory, as a context manager.
+
+    .. code-block:: python
+
+        with Realm(users=["alice"], hosts=["localhost"]) as realm:
+            subprocess.run(["curl", "--negotiate", "-u", ":", url], env=os.environ | realm.environ)
+
+    :param name: the realm's name.
+    :param users: principals that get a ticket-granting ticket each.
+    :param hosts: each gets a key for ``HTTP/<host>`` in the keytab.
+    :param krb5_conf: merged into the krb5.conf that is written, section by section.
+    :param kdc_conf: merged into the kdc.conf that is written.
+    :raises ConfigurationError: the KDC's programs are not installed.
+
+    ``environ`` is what a process needs to live in the realm, as the first user: ``KRB5_CONFIG``,
+    ``KRB5_KTNAME``, ``KRB5CCNAME`` and ``KRB5RCACHEDIR``. ``keytab`` is the path of the keytab,
+    ``directory`` holds all files, ``kdc_port`` is the KDC's port on 127.0.0.1 (TCP and UDP).
+    """
+
+    def __init__(
+        self,
+        name: str = "EXAMPLE.TEST",
+        users: Iterable[str] = ("alice", "bob"),
+        hosts: Iterable[str] = ("localhost",),
+        *,
+        krb5_conf: Mapping[str, Any] | None = None,
+        kdc_conf: Mapping[str, Any] | None = None,
+    ) -> None:
+        _need_programs()
+        self.name = name
+        self._users = list(users)
+        self._hosts = list(hosts)
+        self._confs = krb5_conf, kdc_conf
+
+    def __enter__(self) -> Self:
+        self.kdc_port = _free_port()
+        self._k5 = _K5Realm(self.name, self.kdc_port, *self._confs)
+        self.directory = Path(self._k5.tmpdir)
+        self.keytab = str(self._k5.keytab)
+        try:
+            self._k5.create_kdb()
+            with _sigint_blocked():
+                self._k5.start_kdc()
+            for host in self._hosts:
+                self.add_service(f"HTTP/{host}")
+            for user in self._users:
+                self.add_user(user)
+        except BaseException:
+            self._k5.stop()
+            raise
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._k5.stop()
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """Variables for a process in this realm, with the first user's ticket."""
+        return self.environ_of(self._users[0] if self._users else "nobody")
+
+    def environ_of(self, user: str) -> dict[str, str]:
+        """The same with *user*'s ticket."""
+        return {
+            "KRB5_CONFIG": self._k5.env["KRB5_CONFIG"],
+            "KRB5_KTNAME": self.keytab,
+            "KRB5CCNAME": self.ccache(user),
+            "KRB5RCACHEDIR": str(self.directory),
+        }
+
+    def ccache(self, user: str) -> str:
+        """The path of *user*'s credential cache."""
+        return str(self.directory / f"{user.replace('/', '_')}.ccache")
+
+    def password(self, user: str) -> str:
+        """What kinit asks *user* for."""
+        return str(self._k5.password(user))
+
+    def add_user(self, user: str) -> None:
+        """Add a principal and put its ticket-granting ticket into ``ccache(user)``."""
+        self.kadmin("addprinc", user, typed=f"{self.password(user)}\n" * 2)
+        self.kinit(user)
+
+    def kinit(self, user: str, *flags: str) -> None:
+        """Get *user* a new ticket-granting ticket, with kinit's own *flags*."""
+        self._k5.kinit(user, self.password(user), [*flags, "-c", self.ccache(user)])
+
+    def add_service(self, spn: str, keytab: str | os.PathLike[str] | None = None) -> None:
+        """Add an SPN such as ``HTTP/www.example.test``, and its key to *keytab* or the realm's."""
+        self.kadmin("addprinc", "-randkey", spn)
+        self.kadmin("ktadd", "-k", os.fspath(keytab or self.keytab), "-norandkey", spn)
+
+    def kadmin(self, *arguments: str, typed: str | None = None) -> str:
+        """Run one command of kadmin.local, with *typed* as its input; returns what it prints."""
+        # As arguments of its own: inside -q, names with spaces cannot be quoted.
+        return bytes(self._k5.run([self._k5.kadmin_local, *arguments], input=typed)).decode()
+
+
+class _K5Realm(MITRealm):  # type: ignore[misc]
+    """k5test's realm without its default principals, on loopback alone, and without DNS."""
+
+    def __init__(
+        self,
+        name: str,
+        port: int,
+        krb5_conf: Mapping[str, Any] | None,
+        kdc_conf: Mapping[str, Any] | None,
+    ) -> None:
+        super().__init__(
+            realm=name, portbase=port, create_kdb=False, create_host=False, create_user=False,
+            get_creds=False, krb5_conf=krb5_conf, kdc_conf=kdc_conf,
+        )  # fmt: skip
+
+    @property
+    def _krb5_conf(self) -> dict[str, Any]:
+        off = dict.fromkeys(
+            ("dns_lookup_kdc", "dns_lookup_realm", "dns_canonicalize_hostname", "rdns"), "false"
+        )
+        return {
+            "libdefaults": {"default_realm": "$realm", **off},
+            "realms": {"$realm": {"kdc": "127.0.0.1:$port0"}},
+        }
+
+    @property
+    def _kdc_conf(self) -> dict[str, Any]:
+        conf: dict[str, Any] = super()._kdc_conf
+        realm = conf["realms"]["$realm"]
+        del realm["kdc_ports"], realm["kdc_tcp_ports"]
+        realm["kdc_listen"] = realm["kdc_tcp_listen"] = "127.0.0.1:$port0"
+        return conf
+
+
+def _need_programs() -> None:
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+    if missing := [program for program in _PROGRAMS if not shutil.which(program, path=path)]:
+        raise ConfigurationError(f"no {missing[0]} on this machine: {_PACKAGES}")
+
+
+def _free_port() -> int:
+    """A port that is free for both TCP and UDP on loopback."""
+    while True:
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp,
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
+            contextlib.suppress(OSError),
+        ):
+            tcp.bind(("127.0.0.1", 0))
+            udp.bind(tcp.getsockname())
+            return int(tcp.getsockname()[1])
+
+
+@contextlib.contextmanager
+def _sigint_blocked() -> Iterator[None]:
+    """Children started in here never see a Ctrl-C, which the terminal sends to all."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def run_in_realm(
+    command: Sequence[str], name: str, users: Sequence[str], hosts: Sequence[str]
+) -> int:
+    """Run *command* (or a shell) in a new realm; returns its exit code, as a shell would.
+
+    SIGINT and SIGTERM end the command with all of its process group, and then the realm.
+    """
+    with _Signals() as signals, Realm(name, users, hosts) as realm:
+        _introduce(realm, users, hosts)
+        if signals.received:
+            return 128 + signals.received
+        shell = [os.environ.get("SHELL", "/bin/sh")]
+        return _run(list(command) or shell, realm.environ, signals, is_shell=not command)
+
+
+def _introduce(realm: Realm, users: Sequence[str], hosts: Sequence[str]) -> None:
+    join = realm.directory / "join"
+    exports = "".join(f"export {k}={shlex.quote(v)}\n" for k, v in realm.environ.items())
+    join.write_text(exports, encoding="utf-8")
+    services = ", ".join(f"HTTP/{host}" for host in hosts)
+    print(  # noqa: T201
+        f"Realm {realm.name}: users {', '.join(users)}; keytab {realm.keytab} with {services}.\n"
+        f"Another terminal joins it as {users[0]} with: . {join}"
+        + (f"   (as {users[1]}: export KRB5CCNAME={realm.ccache(users[1])})" if users[1:] else ""),
+        file=sys.stderr,
+        flush=True,
+    )
+
+
+class _Signals:
+    """Remembers SIGINT and SIGTERM, and hands them on once there is a process group to tell."""
+
+    received = 0
+
+    def __init__(self) -> None:
+        self._hand_on: Callable[[int], None] | None = None
+
+    def __enter__(self) -> Self:
+        self._before = {
+            number: signal.signal(number, self._receive)
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        self.received = number
+        if self._hand_on:
+            self._hand_on(number)
+
+    def hand_on_to(self, tell: Callable[[int], None]) -> None:
+        """Tell *tell* of each signal from now on, and of one that has come already."""
+        self._hand_on = tell
+        if self.received:
+            tell(self.received)
+
+
+def _run(command: list[str], environ: Mapping[str, str], signals: _Signals, is_shell: bool) -> int:
+    try:
+        process = subprocess.Popen(command, env={**os.environ, **environ}, process_group=0)  # noqa: S603
+    except OSError as problem:
+        print(f"negotiate-wsgi: {command[0]}: {problem.strerror}", file=sys.stderr)  # noqa: T201
+        return 127
+
+    def end(number: int) -> None:
+        # Interactive shells ignore SIGTERM; to a server, SIGHUP would mean "reload".
+        _tell(process.pid, signal.SIGHUP if is_shell else number)
+        signal.signal(signal.SIGALRM, lambda *_: _tell(process.pid, signal.SIGKILL))
+        signal.alarm(_GRACE)
+
+    signals.hand_on_to(end)
+    with _terminal_lent_to(process.pid):
+        code = process.wait()
+    signal.alarm(0)
+    _end_group(process.pid)
+    return code if code >= 0 else 128 - code
+
+
+def _tell(group: int, number: int) -> bool:
+    """Signal a process group; False if none of it is left."""
+    try:
+        os.killpg(group, number)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _end_group(group: int) -> None:
+    """End what the command left running, kindly first."""
+    deadline = time.monotonic() + _GRACE
+    _tell(group, signal.SIGTERM)
+    while _tell(group, 0):
+        if time.monotonic() > deadline:
+            _tell(group, signal.SIGKILL)
+        time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def _terminal_lent_to(group: int) -> Iterator[None]:
+    """Make *group* the terminal's foreground, so that Ctrl-C reaches it and neither us nor the KDC."""
+    if not os.isatty(0):
+        yield
+        return
+    # Who is not in the foreground is stopped by SIGTTOU when it calls tcsetpgrp.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTTOU])
+    os.tcsetpgrp(0, group)
+    _tell(group, signal.SIGCONT)
+    try:
+        yield
+    finally:
+        os.tcsetpgrp(0, os.getpgrp())
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,0 +1,166 @@
+"""A real realm with everything a server can get wrong in it, and the sites that live there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+
+import pytest
+import sites
+from initiator import Initiator, prolong, token_at
+
+from negotiate_wsgi.realm import Realm
+
+os.environ["LC_ALL"] = "C.UTF-8"  # the library's texts can be localised
+
+
+class World(Realm):
+    """A realm, and the tickets that each scenario needs."""
+
+    def initiator(self, spn="HTTP/localhost", user="alice", **options):
+        return Initiator(self.ccache(user), f"{spn}@{self.name}", **options)
+
+    def authorization(self, spn="HTTP/localhost", user="alice", **options):
+        return self.initiator(spn, user, **options).authorization
+
+    def token(self, spn="HTTP/localhost", user="alice", **options):
+        return self.initiator(spn, user, **options).token
+
+
+@pytest.fixture(scope="session")
+def realm(tmp_path_factory):
+    pkinit = make_pkinit_identity(tmp_path_factory.mktemp("pkinit"))
+    conf = {
+        "krb5_conf": {"realms": {"$realm": {"pkinit_anchors": f"FILE:{pkinit / 'ca.pem'}"}}},
+        "kdc_conf": {
+            "realms": {
+                "$realm": {"pkinit_identity": f"FILE:{pkinit / 'kdc.pem'},{pkinit / 'kdc.key'}"}
+            }
+        },
+    }
+    hosts = ["localhost", "alias.test", "rotated.test", "stale-keytab.test", "wrong-key.test"]
+    with World(hosts=hosts, **conf) as realm, pytest.MonkeyPatch.context() as patch:
+        for name, value in realm.environ.items():
+            patch.setenv(name, value)
+        for service in ("host", "nfs", "rest", "http"):
+            realm.add_service(f"{service}/localhost")
+        realm.kadmin("addprinc", "-randkey", "HTTP/no-key.test")
+        break_keys(realm)
+        yield realm
+
+
+def break_keys(realm):
+    realm.token("HTTP/rotated.test")  # the ticket is in the cache before the key changes
+    realm.kadmin("ktremove", "-k", realm.keytab, "HTTP/rotated.test", "all")
+    realm.kadmin("ktadd", "-k", realm.keytab, "HTTP/rotated.test")
+    realm.kadmin("cpw", "-randkey", "HTTP/stale-keytab.test")
+    realm.kadmin("delprinc", "-force", "HTTP/wrong-key.test")
+    realm.kadmin("addprinc", "-randkey", "HTTP/wrong-key.test")
+    scratch = realm.directory / "aes"
+    realm.add_service("HTTP/no-enctype.test", scratch)
+    subprocess.run(
+        ["ktutil"], input=f"rkt {scratch}\ndelent 1\nwkt {realm.keytab}\n", text=True, check=True,
+        stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def make_pkinit_identity(directory):
+    """A certificate authority and a KDC certificate as RFC 4556 section 3.2.4 wants it."""
+    extensions = directory / "kdc.ext"
+    extensions.write_text(
+        "[kdc]\nkeyUsage=nonRepudiation,digitalSignature,keyEncipherment,keyAgreement\n"
+        "extendedKeyUsage=1.3.6.1.5.2.3.5\n"
+        "subjectAltName=otherName:1.3.6.1.5.2.2;SEQUENCE:kdc_principal\n"
+        "[kdc_principal]\nrealm=EXP:0,GeneralString:EXAMPLE.TEST\n"
+        "principal_name=EXP:1,SEQUENCE:name\n"
+        "[name]\nname_type=EXP:0,INTEGER:1\nname_string=EXP:1,SEQUENCE:names\n"
+        "[names]\na=GeneralString:krbtgt\nb=GeneralString:EXAMPLE.TEST\n"
+    )
+
+    def openssl(*arguments):
+        subprocess.run(["openssl", *arguments], cwd=directory, check=True, capture_output=True)
+
+    new_key = ["-newkey", "rsa:2048", "-nodes"]
+    openssl("req", "-x509", *new_key, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=CA")
+    openssl("req", *new_key, "-keyout", "kdc.key", "-out", "kdc.csr", "-subj", "/CN=KDC")
+    openssl("x509", "-req", "-in", "kdc.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-out",
+            "kdc.pem", "-CAcreateserial", "-extfile", "kdc.ext", "-extensions", "kdc")  # fmt: skip
+    return directory
+
+
+@pytest.fixture(scope="session")
+def anonymous_ccache(realm):
+    """The ticket of nobody (RFC 8062), as ``kinit -n`` gets it."""
+    realm.kadmin("addprinc", "-randkey", "WELLKNOWN/ANONYMOUS")
+    ccache = str(realm.directory / "anonymous.ccache")
+    subprocess.run(["kinit", "-n", "-c", ccache], check=True)
+    return ccache
+
+
+@pytest.fixture(scope="session")
+def expired_ccache(realm):
+    """Alice's ticket of three days ago, which her client believes to be good still."""
+    port = sites.free_port()
+    confs = {}
+    for variable, name in [("KRB5_CONFIG", "krb5.conf"), ("KRB5_KDC_PROFILE", "kdc.conf")]:
+        text = (realm.directory / name).read_text().replace(str(realm.kdc_port), str(port))
+        confs[variable] = str(realm.directory / f"past-{name}")
+        (realm.directory / f"past-{name}").write_text(text)
+    past = ["faketime", "-f", "-3d"]
+    environ = {**os.environ, **confs}
+    ccache = str(realm.directory / "expired.ccache")
+    kdc = subprocess.Popen(
+        [*past, shutil.which("krb5kdc", path="/usr/sbin:/usr/bin"), "-n"], env=environ,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, process_group=0,
+    )  # fmt: skip
+    try:
+        sites.wait_for(port, kdc)
+        typed = realm.password("alice") + "\n"
+        kinit = [*past, "kinit", "-c", ccache, "alice"]
+        subprocess.run(kinit, env=environ, input=typed, text=True, check=True)
+        kvno = [*past, "kvno", "-c", ccache, "HTTP/localhost"]
+        subprocess.run(kvno, env=environ, check=True)
+    finally:
+        os.killpg(kdc.pid, signal.SIGTERM)  # faketime's child is the KDC
+        kdc.wait()
+    prolong(ccache, 4 * 86_400)
+    return ccache
+
+
+@pytest.fixture
+def expired(realm, expired_ccache):
+    return Initiator(expired_ccache, f"HTTP/localhost@{realm.name}").token
+
+
+@pytest.fixture
+def skewed(realm):
+    realm.token()  # the ticket is in the cache: only the authenticator is from another time
+    return token_at("+10m", realm.ccache("alice"), f"HTTP/localhost@{realm.name}")
+
+
+@pytest.fixture(scope="session", params=sites.KINDS)
+def site(request, realm):
+    """The application of table_app, in process and behind each server."""
+    site = sites.open_site(request.param)
+    yield site
+    site.close()
+
+
+@pytest.fixture(params=sites.KINDS)
+def site_without_keytab(request, realm):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KRB5_KTNAME", str(realm.directory / "no-such-keytab"))
+        site = sites.open_site(request.param)
+        yield site
+        site.close()
+
+
+@pytest.fixture(params=sites.KINDS)
+def site_without_replay_cache(request, realm):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KRB5RCACHEDIR", str(realm.directory / "no-such-directory"))
+        site = sites.open_site(request.param)
+        yield site
+        site.close()

@@ -1,0 +1,56 @@
+"""Refuses tokens of one kind for ever longer, and says how memory grows: refuse.py KIND COUNT."""
+
+import base64
+import os
+import sys
+
+from initiator import Initiator
+
+from negotiate_wsgi import NegotiateMiddleware
+
+SETTLE = 5_000
+
+
+def resident():
+    """Bytes of memory that this process occupies."""
+    with open("/proc/self/statm") as statm:
+        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def tokens(kind):
+    genuine = Initiator(os.environ["KRB5CCNAME"].removeprefix("FILE:"), sys.argv[3]).token
+    return {
+        "garbage": b"\x60" + bytes(600),
+        "ntlm": b"NTLMSSP\0" + bytes(600),
+        "truncated": genuine[: len(genuine) // 2],
+        "replayed": genuine,
+    }[kind]
+
+
+def main(kind, count):
+    def app(environ, start_response):
+        start_response("200 OK", [])
+        return []
+
+    guarded = NegotiateMiddleware(app)
+    authorization = "Negotiate " + base64.b64encode(tokens(kind)).decode()
+    statuses = []
+
+    def refuse(times):
+        for _ in range(times):
+            environ = {
+                "HTTP_AUTHORIZATION": authorization,
+                "PATH_INFO": "/",
+                "REQUEST_METHOD": "GET",
+            }
+            guarded(environ, lambda status, headers, exc_info=None: statuses.append(status[:3]))
+            statuses[:-1] = []
+
+    refuse(SETTLE)
+    settled = resident()
+    refuse(count - SETTLE)
+    print(statuses[-1], resident() - settled)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

@@ -1,0 +1,140 @@
+"""What the administrator reads: one record for one decision, and nothing secret at any level."""
+
+import base64
+import logging
+
+import pytest
+from sites import WsgiSite
+from test_header import GOOD, KRB5, NTLM, negotiate, spnego
+from test_middleware import ALICE, NamedAcceptor, app, site
+
+from negotiate_wsgi import Accepted, AcceptorError, NegotiateMiddleware, Reason, Refused
+
+
+@pytest.fixture(autouse=True)
+def every_level(caplog):
+    caplog.set_level(logging.DEBUG)
+
+
+def only(caplog):
+    [record] = caplog.records
+    return record
+
+
+def test_an_anonymous_first_request_is_debug(caplog):
+    site().request("/x")
+    record = only(caplog)
+    assert (record.name, record.levelname) == ("negotiate_wsgi", "DEBUG")
+    assert record.reason == "no-credentials"
+
+
+def test_an_accepted_token_is_info(caplog):
+    site().request("/some/path", negotiate(GOOD))
+    record = only(caplog)
+    assert record.levelname == "INFO"
+    assert record.reason == "accepted"
+    assert record.principal == "alice@EXAMPLE.TEST"
+    assert record.spn == "HTTP/localhost@EXAMPLE.TEST"
+    for said in ("alice@EXAMPLE.TEST", "HTTP/localhost@EXAMPLE.TEST", "/some/path", "192.0.2.1"):
+        assert said in record.getMessage()
+
+
+@pytest.mark.parametrize("required", [True, False])
+def test_a_refused_token_has_reason_and_remedy_in_message_and_fields(caplog, required):
+    refused = Refused(Reason.STALE_KEYTAB, "kvno 2 not found", None, "HTTP/h@R")
+    site(refused, required=required).request("/p", negotiate(GOOD))
+    record = only(caplog)
+    assert record.levelname == "WARNING"
+    fields = (record.reason, record.remedy, record.detail, record.client, record.path, record.spn)
+    expected = (
+        "stale-keytab", Reason.STALE_KEYTAB.remedy, "kvno 2 not found", "192.0.2.1", "/p", "HTTP/h@R",
+    )  # fmt: skip
+    assert fields == expected
+    for field in fields:
+        assert field in record.getMessage()
+
+
+@pytest.mark.parametrize(
+    ("token", "reason"),
+    [(b"x", "malformed"), (spnego(NTLM), "ntlm"), (b"\xa1\0", "needs-another-leg")],
+)
+def test_what_the_screening_refused_is_info(caplog, token, reason):
+    site().request("/", negotiate(token))
+    assert (only(caplog).levelname, only(caplog).reason) == ("INFO", reason)
+
+
+def test_our_own_fault_is_an_error_that_says_what_to_mend(caplog):
+    fault = AcceptorError(Reason.KEYTAB_UNUSABLE, "the keytab /k cannot be read by uid 33")
+    for required in (True, False):
+        caplog.clear()
+        site(fault, required=required).request("/", negotiate(GOOD))
+        assert only(caplog).levelname == "ERROR"
+        assert "/k cannot be read by uid 33" in only(caplog).getMessage()
+
+
+def test_policy_decisions(caplog):
+    site(realms=["OTHER"]).request("/", negotiate(GOOD))
+    accepted, refused = caplog.records
+    assert (accepted.reason, refused.reason) == ("accepted", "realm-not-allowed")
+    assert (refused.levelname, refused.principal) == ("INFO", "alice@EXAMPLE.TEST")
+
+
+def test_a_failing_authorize_is_an_error_with_its_traceback(caplog):
+    def authorize(identity):
+        raise ConnectionError("the directory is down")
+
+    site(authorize=authorize).request("/", negotiate(GOOD))
+    record = caplog.records[-1]
+    assert (record.levelname, record.reason) == ("ERROR", "authorize-failed")
+    assert "the directory is down" in caplog.text
+
+
+def test_a_client_cannot_write_log_lines(caplog):
+    evil = "x\r\nCRITICAL forged \x1b[31m\u2028"
+    refused = Refused(Reason.UNKNOWN, evil, evil, evil)
+    site(refused).request("/a%0d%0aCRITICAL%20forged", negotiate(GOOD))
+    site(Accepted(evil, evil)).request("/", negotiate(GOOD))
+    for record in caplog.records:
+        for text in (record.getMessage(), record.path, record.principal, record.spn):
+            assert text.isprintable()
+
+
+def test_one_record_where_layers_share_a_verdict(caplog):
+    acceptor = NamedAcceptor(ALICE)
+    inner = NegotiateMiddleware(app, acceptor=acceptor)
+    WsgiSite(NegotiateMiddleware(inner, acceptor=acceptor)).request("/", negotiate(GOOD))
+    assert only(caplog).reason == "accepted"
+
+
+def test_no_token_in_any_record_page_or_exception(caplog, realm, expired, skewed):
+    """Genuine tokens of every fate, looked for in what was logged and shown, in every encoding."""
+    guarded = WsgiSite(NegotiateMiddleware(app))
+    tokens = [
+        realm.token(), realm.token("host/localhost"), realm.token("HTTP/no-key.test"),
+        realm.token("HTTP/rotated.test"), realm.token()[:-1], expired, skewed,
+        spnego(NTLM, KRB5, ticket=b"NTLMSSP\0very secret"), b"NTLMSSP\0very secret indeed",
+    ]  # fmt: skip
+    shown = b""
+    for token in [*tokens, tokens[0]]:
+        answer = guarded.request("/", negotiate(token), headers=[("Cookie", "c=cookie-secret")])
+        if answer.status == 200:
+            [proof] = answer.challenges
+            tokens.append(base64.b64decode(proof.split()[1]))
+        shown += answer.body
+    logged = "\n".join(f"{record.getMessage()} {vars(record)}" for record in caplog.records)
+    assert logged.count("reason") >= len(tokens)
+    assert "cookie-secret" not in logged
+    for token in tokens:
+        for part in (token[-12:], token[len(token) // 2 :][:12], token[:12]):
+            for text in (base64.b64encode(part).decode()[:14], part.hex(), repr(part)[2:-1]):
+                assert text not in logged
+                assert text.encode() not in shown
+
+
+def test_no_password_in_any_record(caplog):
+    from negotiate_wsgi.realm import Realm
+
+    with Realm(users=["alice"]) as realm:
+        password = realm.password("alice")
+    assert "kinit" in caplog.text
+    assert password not in caplog.text

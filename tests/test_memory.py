@@ -1,0 +1,21 @@
+"""Anybody can send tokens that are refused: they must not fill the memory."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+MIB = 2**20
+
+
+@pytest.mark.parametrize("kind", ["garbage", "ntlm", "truncated", "replayed"])
+def test_200_000_refused_tokens_leave_memory_where_it_was(realm, kind):
+    script = Path(__file__).with_name("refuse.py")
+    environ = {**os.environ, "KRB5CCNAME": realm.ccache("bob")}
+    command = [sys.executable, str(script), kind, "200000", "HTTP/localhost@EXAMPLE.TEST"]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True)
+    status, grown = done.stdout.split()
+    assert status == "401", done.stderr
+    assert int(grown) < MIB

@@ -1,0 +1,186 @@
+"""What is peculiar to pykerberos: its texts, its leak, its one keytab, its buffers."""
+
+import gc
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import kerberos
+import pytest
+
+from negotiate_wsgi import AcceptorError, ConfigurationError, NegotiateMiddleware, Reason
+from negotiate_wsgi.acceptors import pykerberos
+from negotiate_wsgi.acceptors.pykerberos import PykerberosAcceptor
+
+FAILURE = 851968
+TEXTS = {
+    "Request is a replay": Reason.REPLAYED,
+    "Ticket expired": Reason.EXPIRED,
+    "Clock skew too great": Reason.CLOCK_SKEW,
+    "Ticket not yet valid": Reason.CLOCK_SKEW,
+    "Request ticket server HTTP/h@R kvno 1 not found in keytab; ticket is likely out of date": Reason.STALE_TICKET,
+    "Request ticket server HTTP/h@R kvno 2 not found in keytab; keytab is likely out of date": Reason.STALE_KEYTAB,
+    "Request ticket server HTTP/h@R not found in keytab (ticket kvno 2)": Reason.SPN_NOT_IN_KEYTAB,
+    "Request ticket server HTTP/h@R kvno 1 enctype aes256-cts found in keytab but cannot decrypt ticket": Reason.WRONG_KEY,
+    "Decrypt integrity check failed": Reason.WRONG_KEY,
+    "Request ticket server HTTP/h@R kvno 2 found in keytab but not with enctype rc4-hmac": Reason.ENCTYPE_MISSING,
+    "Token header is malformed or corrupt": Reason.MALFORMED,
+    "Success": Reason.MALFORMED,
+    "Something new in the next release": Reason.UNKNOWN,
+    # An SPN is the client's choice, and must not choose the reason.
+    "Request ticket server Request is a replay@R not found in keytab (ticket kvno 2)": Reason.SPN_NOT_IN_KEYTAB,
+    "Request ticket server a (filename: /x/rcache2)@R not found in keytab (ticket kvno 2)": Reason.SPN_NOT_IN_KEYTAB,
+    "Request ticket server replay cache@R said something new": Reason.UNKNOWN,
+    "Request ticket server a\nTicket expired@R not found in keytab (ticket kvno 2)": Reason.SPN_NOT_IN_KEYTAB,
+}
+
+
+@pytest.mark.parametrize(("text", "reason"), TEXTS.items())
+def test_texts(text, reason):
+    refused = pykerberos._classify((("Unspecified GSS failure", FAILURE), (text, 100001)))
+    assert refused.reason is reason
+    assert refused.detail == text
+
+
+@pytest.mark.parametrize(
+    ("major", "reason"),
+    [
+        (65536, Reason.UNSUPPORTED_MECHANISM),
+        (589824, Reason.MALFORMED),
+        (16908288, Reason.NEEDS_ANOTHER_LEG),
+        (655360, Reason.UNKNOWN),
+    ],
+)
+def test_majors(major, reason):
+    refused = pykerberos._classify((("major text", major), ("minor text", 0)))
+    assert refused.reason is reason
+    assert "major text" in refused.detail
+
+
+@pytest.mark.parametrize("args", [(), ("text",), (("a", 1),), (1, 2), (("a", 1, 2), ("b", 2))])
+def test_arguments_of_no_known_shape(args):
+    assert pykerberos._classify(args).reason is Reason.UNKNOWN
+
+
+def test_replay_cache_text_names_the_directory():
+    text = "No such file or directory (filename: /srv/none/krb5_0.rcache2)"
+    with pytest.raises(AcceptorError, match=rf"uid {os.geteuid()} .*directory /srv/none: "):
+        pykerberos._classify((("", FAILURE), (text, 1)))
+
+
+def test_text_beyond_the_bindings_buffer_is_cut():
+    refused = pykerberos._classify((("", FAILURE), ("x" * 511 + "what stood on the stack", 1)))
+    assert refused.detail == "x" * 511
+
+
+@pytest.mark.parametrize("length", [300, 500, 600, 1000])
+def test_an_spn_longer_than_the_bindings_buffer(realm, length):
+    """The binding then reads past its buffer; what it finds there must not get into the log."""
+    spn = f"HTTP/{'a' * length}"
+    realm.kadmin("addprinc", "-randkey", spn)
+    acceptor = PykerberosAcceptor()
+    for _ in range(50):
+        refused = acceptor.accept(realm.token(spn))
+        assert refused.reason in (Reason.SPN_NOT_IN_KEYTAB, Reason.UNKNOWN)
+        said = f"Request ticket server {spn}@EXAMPLE.TEST not found in keytab (ticket kvno 1)"
+        assert refused.detail in (said[:511], "the library's text is not UTF-8")
+    assert sys.getrefcount(()) > 1000  # the empty tuple was not released once too often
+
+
+def test_leak_probe_tells_the_truth_about_this_build(realm):
+    """5000 refused tokens, with what the probe's answer says must be done and without."""
+
+    def leaked(release):
+        gc.collect()
+        before = sys.getallocatedblocks()
+        for _ in range(5000):
+            _, state = kerberos.authGSSServerInit("")
+            try:
+                kerberos.authGSSServerStep(state, "YIGq")
+            except kerberos.GSSError as error:
+                if release:
+                    pykerberos._release_leaked_arguments(error)
+        return sys.getallocatedblocks() - before
+
+    assert (leaked(release=False) > 4000) == pykerberos._leaks_error_arguments()
+    assert leaked(release=True) < 1000
+
+
+def test_a_mended_build_is_left_alone(monkeypatch):
+    monkeypatch.setattr(pykerberos, "_leaks_error_arguments", lambda: False)
+    error = pykerberos.kerberos.GSSError(("a", 1), ("b", 2))
+    before = sys.getrefcount(error.args)
+    pykerberos._release_leaked_arguments(error)
+    after = sys.getrefcount(error.args)
+    assert after == before
+
+
+def test_keytab_option_becomes_the_processes_keytab(realm, monkeypatch, tmp_path):
+    monkeypatch.setenv("KRB5_KTNAME", "/no/such/keytab")
+    acceptor = PykerberosAcceptor(keytab=tmp_path / "late")
+    with pytest.raises(AcceptorError, match="late does not exist"):
+        acceptor.accept(realm.token())
+    (tmp_path / "late").write_bytes(Path(realm.keytab).read_bytes())
+    assert acceptor.accept(realm.token()).principal == "alice@EXAMPLE.TEST"
+
+
+def test_two_keytabs_in_one_process_are_a_configuration_error(monkeypatch):
+    monkeypatch.setenv("KRB5_KTNAME", "/as/it/was")
+
+    def app(environ, start_response):
+        raise NotImplementedError
+
+    first = NegotiateMiddleware(app, keytab="/a")
+    with pytest.raises(ConfigurationError, match="'/a' is in use"):
+        NegotiateMiddleware(app, keytab="/b")
+    assert os.environ["KRB5_KTNAME"] == "/a"
+    NegotiateMiddleware(app, keytab="/a")
+    NegotiateMiddleware(app)
+    del first
+    NegotiateMiddleware(app, keytab="/b")
+    assert os.environ["KRB5_KTNAME"] == "/b"
+
+
+def test_keytab_that_this_uid_cannot_read(realm, tmp_path):
+    """As another user: root reads everything."""
+    keytab = tmp_path / "keytab"
+    keytab.write_bytes(b"\x05\x02")
+    keytab.chmod(0)
+    script = (
+        "import os, sys\n"
+        "from negotiate_wsgi.acceptors.pykerberos import _keytab_fault, PykerberosAcceptor\n"
+        "PykerberosAcceptor()\n"
+        "os.environ['KRB5_KTNAME'] = sys.argv[1]\n"
+        "if os.geteuid() == 0: os.setuid(65534)\n"
+        "print(_keytab_fault())\n"
+    )
+    said = subprocess.check_output([sys.executable, "-c", script, keytab], text=True)
+    uid = 65534 if os.geteuid() == 0 else os.geteuid()
+    assert said == f"the keytab {keytab} cannot be read by uid {uid}: Permission denied\n"
+
+
+def test_default_keytab_is_the_one_that_krb5_would_take(realm, monkeypatch):
+    monkeypatch.delenv("KRB5_KTNAME")
+    PykerberosAcceptor()
+    assert pykerberos._default_keytab().endswith("/etc/krb5.keytab")
+    monkeypatch.setenv("KRB5_KTNAME", "FILE:/some/keytab")
+    assert pykerberos._default_keytab() == "FILE:/some/keytab"
+
+
+def test_a_changed_krb5_conf_is_seen_though_it_is_pinned(realm, monkeypatch, tmp_path):
+    conf = tmp_path / "krb5.conf"
+    sound = Path(os.environ["KRB5_CONFIG"]).read_text()
+    conf.write_text(sound)
+    tokens = [realm.token() for _ in range(3)]
+    monkeypatch.setenv("KRB5_CONFIG", str(conf))
+    acceptor = PykerberosAcceptor()
+    assert acceptor.accept(tokens[0]).principal == "alice@EXAMPLE.TEST"
+    conf.write_text(
+        sound.replace("[libdefaults]", "[libdefaults]\n permitted_enctypes = camellia256-cts")
+    )
+    os.utime(conf, (0, 0))
+    assert acceptor.accept(tokens[1]).reason.status == 401
+    conf.write_text(sound)
+    assert acceptor.accept(tokens[2]).principal == "alice@EXAMPLE.TEST"
+    assert pykerberos._pinned_krb5() is pykerberos._pinned_krb5() is not None

@@ -1,0 +1,284 @@
+"""Can I try it now? The throwaway realm: as a command, and in Python."""
+
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from negotiate_wsgi.realm import Realm
+
+CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("KRB5")}
+COMMAND = [str(Path(sys.executable).parent / "negotiate-wsgi"), "realm"]
+
+
+def run(*arguments, **options):
+    return subprocess.run(
+        [*COMMAND, *arguments], env=CLEAN, capture_output=True, text=True, timeout=60, **options
+    )
+
+
+def start(*arguments):
+    process = subprocess.Popen(
+        [*COMMAND, *arguments], env=CLEAN, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    return process, process.stderr.readline()
+
+
+def directory_of(said):
+    return Path(re.search(r"keytab (\S+)/keytab", said)[1])
+
+
+def processes_with(text):
+    found = []
+    for status in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if text.encode() in status.read_bytes():
+                found.append(status.parent.name)
+        except OSError:
+            pass
+    return found
+
+
+def assert_nothing_is_left(directory):
+    assert not directory.exists()
+    assert processes_with(str(directory)) == []
+
+
+def test_runs_the_command_with_a_ticket_a_keytab_and_the_environment():
+    done = run(
+        "--realm", "OTHER.TEST", "--user", "carol", "--user", "dave", "--host", "www.other.test",
+        "--host", "alias.test", "--", "sh", "-c", "klist; klist -k; env",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "Default principal: carol@OTHER.TEST" in done.stdout
+    assert "HTTP/www.other.test@OTHER.TEST" in done.stdout
+    assert "HTTP/alias.test@OTHER.TEST" in done.stdout
+    for name in ("KRB5_CONFIG", "KRB5_KTNAME", "KRB5CCNAME", "KRB5RCACHEDIR"):
+        assert f"\n{name}=" in done.stdout
+    assert_nothing_is_left(directory_of(done.stderr))
+
+
+def test_says_in_two_lines_what_it_made_and_how_to_join():
+    done = run("--", "true")
+    first, second, rest = done.stderr.split("\n")
+    assert first.startswith("Realm EXAMPLE.TEST: users alice, bob; keytab ")
+    assert second.startswith("Another terminal joins it as alice with: . ")
+    assert rest == ""
+
+
+def test_another_terminal_joins():
+    process, said = start("--", "sleep", "60")
+    [join] = re.findall(r"with: \. (\S+)", process.stderr.readline())
+    joined = subprocess.run(
+        ["sh", "-c", f". {join}; klist -s && kvno -q HTTP/localhost && klist | head -2"],
+        env=CLEAN, capture_output=True, text=True,
+    )  # fmt: skip
+    assert "alice@EXAMPLE.TEST" in joined.stdout, joined.stderr
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=20)
+    assert_nothing_is_left(directory_of(said))
+
+
+@pytest.mark.parametrize("code", [0, 7])
+def test_hands_on_the_exit_code(code):
+    assert run("--", "sh", "-c", f"exit {code}").returncode == code
+
+
+def test_hands_on_death_by_a_signal():
+    assert run("--", "sh", "-c", "kill -9 $$").returncode == 128 + 9
+
+
+def test_no_such_command():
+    done = run("--", "no-such-command")
+    assert done.returncode == 127
+    assert "no-such-command: No such file" in done.stderr
+    assert_nothing_is_left(directory_of(done.stderr))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "command", ["exec sleep 60", "sleep 60; true", "sleep 60 & sleep 60 & wait", "trap '' INT TERM; sleep 60; sleep 60"]
+)  # fmt: skip
+def test_leaves_nothing_behind_after_a_signal(number, command):
+    process, said = start("--", "sh", "-c", f"echo up; {command}")
+    assert process.stdout.readline() == "up\n"
+    process.send_signal(number)
+    process.communicate(timeout=30)
+    assert process.returncode in (128 + number, 128 + signal.SIGKILL)
+    assert_nothing_is_left(directory_of(said))
+
+
+def test_a_signal_while_it_starts(tmp_path):
+    process = subprocess.Popen(
+        [*COMMAND, "--", "sleep", "60"], env={**CLEAN, "TMPDIR": str(tmp_path)},
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    deadline = time.monotonic() + 20
+    while not list(tmp_path.iterdir()) and time.monotonic() < deadline:
+        time.sleep(0.001)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 128 + signal.SIGTERM
+    assert list(tmp_path.iterdir()) == []
+    assert processes_with(str(tmp_path)) == []
+
+
+def test_what_the_command_left_running_is_ended():
+    done = run("--", "sh", "-c", "sleep 60 >/dev/null 2>&1 & exit 3")
+    assert done.returncode == 3
+    assert_nothing_is_left(directory_of(done.stderr))
+
+
+def in_a_terminal(typed, *arguments, **environ):
+    """Types into a real terminal; returns what it showed and the exit code."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(COMMAND[0], [*COMMAND, *arguments], {**CLEAN, **environ})
+    shown = b""
+    for expect, text in typed:
+        while expect not in shown:
+            shown += os.read(terminal, 4096)
+        os.write(terminal, text)
+    try:
+        while chunk := os.read(terminal, 4096):
+            shown += chunk
+    except OSError:
+        pass
+    os.close(terminal)
+    return shown.decode(), os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def test_a_shell_with_job_control_where_no_command_is_given():
+    typed = [
+        (b"ready$ ", b"sleep 50\n"),
+        (b"sleep 50", b"\x03"),
+        (b"^C", b"echo after $((40 + 2))\n"),
+        (b"after 42", b"klist | head -2\n"),
+        (b"alice@EXAMPLE.TEST", b"kinit -R; kvno -q HTTP/localhost && echo KDC $((1 + 1))\n"),
+        (b"KDC 2", b"exit 5\n"),
+    ]
+    shown, code = in_a_terminal(typed, SHELL="/bin/sh", PS1="ready$ ")
+    assert code == 5
+    assert_nothing_is_left(directory_of(shown))
+
+
+def test_ctrl_c_reaches_the_command_and_neither_us_nor_the_kdc():
+    script = "trap 'kvno -q HTTP/localhost && echo survived; exit 6' INT; echo up; while :; do sleep 0.1; done"
+    shown, code = in_a_terminal([(b"up", b"\x03")], "--", "sh", "-c", script)
+    assert "survived" in shown
+    assert code == 6
+    assert_nothing_is_left(directory_of(shown))
+
+
+def test_needs_no_root(tmp_path):
+    for directory in (tmp_path, *tmp_path.parents[:2]):
+        directory.chmod(0o777)  # root's, which nobody could not enter otherwise
+    script = (
+        "import os\n"
+        "if os.geteuid() == 0: os.setgid(65534), os.setuid(65534)\n"
+        "from negotiate_wsgi.__main__ import main\n"
+        "raise SystemExit(main(['realm', '--', 'sh', '-c', 'klist; id -u']))\n"
+    )
+    environ = {**CLEAN, "TMPDIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environ, capture_output=True, text=True
+    )
+    assert "Default principal: alice@EXAMPLE.TEST" in done.stdout, done.stderr
+    assert done.stdout.split()[-1] != "0"
+
+
+def test_the_kdc_listens_on_loopback_alone():
+    with Realm(users=[]) as realm:
+        port = f":{realm.kdc_port:04X}"
+        for table in ("tcp", "tcp6", "udp", "udp6"):
+            for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+                local = line.split()[1]
+                assert not local.endswith(port) or local == f"0100007F{port}"
+        assert port in Path("/proc/net/tcp").read_text()
+
+
+def test_in_python_users_and_services_can_be_added_later():
+    with Realm("SECOND.TEST", users=["alice"], hosts=["one.test"]) as realm:
+        realm.add_user("late user")
+        realm.add_service("HTTP/two.test")
+        environ = {**CLEAN, **realm.environ_of("late user")}
+        seen = subprocess.check_output(
+            ["sh", "-c", "klist; klist -k; kvno -q HTTP/two.test"], env=environ, text=True
+        )
+        assert "Default principal: late user@SECOND.TEST" in seen
+        assert "HTTP/two.test@SECOND.TEST" in seen
+        assert realm.environ["KRB5CCNAME"] == realm.ccache("alice") != realm.ccache("late user")
+        assert realm.environ["KRB5_KTNAME"] == realm.keytab
+        directory = realm.directory
+    assert_nothing_is_left(directory)
+
+
+def test_a_realm_that_fails_to_start_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with pytest.raises(Exception, match="kinit"), Realm(users=["alice", "-x"]):
+        raise AssertionError("never gets here")
+    assert list(tmp_path.iterdir()) == []
+    assert processes_with(str(tmp_path)) == []
+
+
+def test_os_environ_is_not_touched():
+    before = dict(os.environ)
+    with Realm(users=["alice"]):
+        assert dict(os.environ) == before
+
+
+def test_a_realm_of_its_own_opens_no_other_door(realm):
+    """Fake authority, real tickets: the same names under another authority must fail."""
+    from initiator import Initiator
+
+    from negotiate_wsgi import Accepted, Reason
+    from negotiate_wsgi.acceptors.pykerberos import PykerberosAcceptor
+
+    acceptor = PykerberosAcceptor()
+    assert isinstance(acceptor.accept(realm.token()), Accepted)
+    with Realm(realm.name, users=["alice"]) as impostor, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KRB5_CONFIG", impostor.environ["KRB5_CONFIG"])
+        forged = Initiator(impostor.ccache("alice"), "HTTP/localhost@EXAMPLE.TEST").token
+    assert acceptor.accept(forged).reason is Reason.WRONG_KEY
+
+
+def test_a_trusted_realms_users_come_in_unless_realms_says_otherwise(tmp_path):
+    script = tmp_path / "trust.py"
+    script.write_text(TRUST)
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        env={**CLEAN, "PYTHONPATH": str(Path(__file__).parent)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "200 admin@OTHER.TEST\n403 \n403 \n", done.stderr
+
+
+TRUST = """
+import os
+from initiator import Initiator
+from sites import WsgiSite
+from negotiate_wsgi import NegotiateMiddleware
+from negotiate_wsgi.realm import Realm
+
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [environ["REMOTE_USER"].encode()]
+
+with Realm("OTHER.TEST", users=["admin"], hosts=[]) as other:
+    kdc = {"realms": {"OTHER.TEST": {"kdc": f"127.0.0.1:{other.kdc_port}"}}}
+    with Realm("EXAMPLE.TEST", users=["admin"], krb5_conf=kdc) as ours:
+        for realm in (other, ours):
+            realm.kadmin("addprinc", "krbtgt/EXAMPLE.TEST@OTHER.TEST", typed="shared\\nshared\\n")
+        os.environ.update(ours.environ)
+        for options in ({}, {"realms": ["EXAMPLE.TEST"]}, {"realms": ["EXAMPLE.TEST"], "strip_realm": True}):
+            token = Initiator(other.ccache("admin"), "HTTP/localhost@EXAMPLE.TEST").authorization
+            answer = WsgiSite(NegotiateMiddleware(app, **options)).request("/", token)
+            print(answer.status, answer.text if answer.status == 200 else "")
+"""

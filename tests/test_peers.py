@@ -1,0 +1,78 @@
+"""What Flask-Kerberos and WSGI-Kerberos test with mocks, done with real tickets."""
+
+import pytest
+from sites import WsgiSite
+from table_app import app
+from test_answer_table import is_asked, is_let_in, negotiate
+from werkzeug.wrappers import Response
+
+from negotiate_wsgi import NegotiateMiddleware
+
+
+@pytest.fixture
+def guarded(realm):
+    def make(**options):
+        return WsgiSite(NegotiateMiddleware(app, **options))
+
+    return make
+
+
+def test_unauthorized_without_a_header(guarded):
+    assert is_asked(guarded().request("/"))
+
+
+def test_unauthorized_custom_text(guarded):
+    answer = guarded(unauthorized=Response("CUSTOM")).request("/")
+    assert is_asked(answer)
+    assert (answer.text, answer.header("Content-Type")) == ("CUSTOM", "text/plain; charset=utf-8")
+
+
+def test_unauthorized_custom_text_and_content_type(guarded):
+    page = Response("401!", mimetype="text/html")
+    answer = guarded(unauthorized=page).request("/")
+    assert (answer.text, answer.header("Content-Type")) == ("401!", "text/html; charset=utf-8")
+
+
+def test_unauthorized_when_the_scheme_is_not_negotiate(guarded):
+    assert is_asked(guarded().request("/", "foo"))
+    assert is_asked(guarded().request("/", "Negotiate"))
+
+
+def test_authorized_with_and_without_a_mutual_token(guarded, realm):
+    from initiator import KRB5
+
+    with_token = guarded().request("/", realm.authorization())
+    assert is_let_in(with_token)
+    assert len(with_token.challenges) == 1
+    without = guarded().request("/", realm.authorization(mech=KRB5, mutual=False))
+    assert is_let_in(without)
+    assert without.challenges == []
+
+
+def test_forbidden_there_is_asked_again_here(guarded, realm):
+    """A token that fails is a 403 with WSGI-Kerberos, which no client recovers from."""
+    assert is_asked(guarded().request("/", negotiate(b"CTOKEN")))
+
+
+def test_forbidden_custom_text(guarded, realm):
+    page = Response("CUSTOM", mimetype="text/html")
+    answer = guarded(forbidden=page, realms=["OTHER"]).request("/", realm.authorization())
+    assert (answer.status, answer.text) == (403, "CUSTOM")
+    assert answer.header("Content-Type") == "text/html; charset=utf-8"
+
+
+def test_authentication_skipped_where_it_is_not_required(guarded, realm):
+    optional = guarded(required=lambda environ: False)
+    assert is_let_in(optional.request("/"), user=None)
+    assert is_let_in(optional.request("/", realm.authorization()))
+    assert is_let_in(optional.request("/", negotiate(b"CTOKEN")), user=None)
+
+
+def test_reads_a_body_no_further_than_it_was_told(guarded):
+    assert is_asked(guarded(discard_body=0).request("/", method="POST", body=b"x" * 100))
+    assert is_asked(guarded(discard_body=10).request("/", method="POST", body=b"x" * 100))
+
+
+def test_a_realm_that_begins_like_ours_is_not_ours(guarded, realm):
+    answer = guarded(realms=["EXAMPLE"]).request("/", realm.authorization())
+    assert answer.status == 403

@@ -1,0 +1,318 @@
+"""The identity in Flask's words, with real tickets."""
+
+import io
+
+import pytest
+from flask import Blueprint, Flask, abort, request
+from flask.views import MethodView, View
+from sites import WsgiSite
+from test_answer_table import is_asked, negotiate
+from test_header import NTLM, spnego
+from werkzeug.wrappers import Response
+
+from flask_adapter import init_kerberos, requires_authentication
+from negotiate_wsgi import ConfigurationError, NegotiateMiddleware, get_identity
+
+
+def make_app(init=True, config=None, **options):
+    app = Flask(__name__)
+    app.config.update(config or {})
+    if init:
+        init_kerberos(app, **options)
+
+    @app.route("/")
+    def public():
+        return f"public {get_identity(request.environ)}"
+
+    @app.route("/protected", methods=["GET", "POST"])
+    @requires_authentication
+    def protected(user):
+        return f"hello {user} {request.remote_user}"
+
+    @app.route("/thing/<name>")
+    @requires_authentication
+    def with_arguments(user, name):
+        return f"{user} {name}"
+
+    @app.route("/admin")
+    @requires_authentication(authorize=lambda identity: identity.name == "alice")
+    def admin(user):
+        return f"admin {user}"
+
+    @app.route("/missing")
+    @requires_authentication
+    def missing(user):
+        abort(404)
+
+    @app.route("/own-401")
+    @requires_authentication
+    def own_401(user):
+        return "no", 401
+
+    return app
+
+
+@pytest.fixture(params=[True, False], ids=["init_kerberos", "decorator alone"])
+def init(request):
+    return request.param
+
+
+@pytest.fixture
+def flask_site(realm, init):
+    return WsgiSite(make_app(init))
+
+
+def test_documented_example_of_flask_kerberos(realm, init):
+    """Its README's example, with only its import changed."""
+    app = Flask(__name__)
+
+    @app.route("/protected")
+    @requires_authentication
+    def protected_view(user):
+        return f"Hello {user}"
+
+    if init:
+        init_kerberos(app, service="HTTP", hostname="localhost")
+    site = WsgiSite(app)
+    assert is_asked(site.request("/protected"))
+    initiator = realm.initiator()
+    answer = site.request("/protected", initiator.authorization)
+    assert (answer.status, answer.text) == (200, "Hello alice@EXAMPLE.TEST")
+    [proof] = answer.challenges
+    assert initiator.trusts(proof)
+
+
+def test_principal_is_the_first_argument(flask_site, realm):
+    answer = flask_site.request("/protected", realm.authorization())
+    assert answer.text == "hello alice@EXAMPLE.TEST alice@EXAMPLE.TEST"
+    assert is_asked(flask_site.request("/protected"))
+    assert flask_site.request("/thing/x", realm.authorization(user="bob")).text == (
+        "bob@EXAMPLE.TEST x"
+    )
+
+
+def test_undecorated_views_stay_public(flask_site, realm, init):
+    assert flask_site.request("/").text == "public None"
+    known = flask_site.request("/", realm.authorization()).text
+    assert ("alice@EXAMPLE.TEST" in known) == init
+
+
+@pytest.mark.parametrize(("path", "status"), [("/protected", 200), ("/missing", 404)])
+def test_proof_on_every_status_once(flask_site, realm, path, status):
+    initiator = realm.initiator()
+    answer = flask_site.request(path, initiator.authorization)
+    assert answer.status == status
+    [proof] = answer.challenges
+    assert initiator.trusts(proof)
+
+
+def test_no_proof_on_a_views_own_401(flask_site, realm):
+    answer = flask_site.request("/own-401", realm.authorization())
+    assert (answer.status, answer.challenges) == (401, [])
+
+
+def test_refusals_are_those_of_the_answer_table(flask_site, realm, monkeypatch):
+    authorization = realm.authorization()
+    assert flask_site.request("/protected", authorization).status == 200
+    assert is_asked(flask_site.request("/protected", authorization))
+    assert is_asked(flask_site.request("/protected", negotiate(b"garbage")))
+    assert is_asked(flask_site.request("/protected", realm.authorization("host/localhost")))
+    ntlm = flask_site.request("/protected", negotiate(spnego(NTLM)))
+    assert (ntlm.status, ntlm.challenges) == (401, [])
+    monkeypatch.setenv("KRB5_KTNAME", "/no/such/keytab")
+    fault = flask_site.request("/protected", realm.authorization())
+    assert (fault.status, fault.challenges) == (500, [])
+
+
+def test_a_views_own_question(flask_site, realm):
+    assert flask_site.request("/admin", realm.authorization()).text == "admin alice@EXAMPLE.TEST"
+    initiator = realm.initiator(user="bob")
+    refused = flask_site.request("/admin", initiator.authorization)
+    assert refused.status == 403
+    assert initiator.trusts(refused.challenges[0])
+    assert is_asked(flask_site.request("/admin"))
+
+
+def test_an_apps_question_comes_before_a_views(realm, init):
+    asked = []
+
+    def not_bob(identity):
+        asked.append(identity.name)
+        return identity.name != "bob"
+
+    site = WsgiSite(make_app(init, config={"NEGOTIATE_AUTHORIZE": not_bob}))
+    assert site.request("/admin", realm.authorization()).status == 200
+    assert asked == ["alice"]
+    assert site.request("/protected", realm.authorization(user="bob")).status == 403
+    assert site.request("/admin", realm.authorization(user="bob")).status == 403
+
+
+def test_a_views_question_that_fails_is_a_500(realm, init):
+    app = make_app(init)
+
+    @app.route("/failing")
+    @requires_authentication(authorize=lambda identity: 1 / 0)
+    def failing(user):
+        return "in"
+
+    assert WsgiSite(app).request("/failing", realm.authorization()).status == 500
+
+
+def test_options_by_keyword_and_by_config(realm, init):
+    pages = {"NEGOTIATE_UNAUTHORIZED": Response("by config"), "NEGOTIATE_REALMS": ["EXAMPLE.TEST"]}
+    site = WsgiSite(make_app(init, config=pages | {"NEGOTIATE_STRIP_REALM": True}))
+    assert site.request("/protected").text == "by config"
+    assert (
+        site.request("/protected", realm.authorization()).text == "hello alice@EXAMPLE.TEST alice"
+    )
+    only_alias = WsgiSite(make_app(init, config={"NEGOTIATE_HOSTNAME": "alias.test"}))
+    assert is_asked(only_alias.request("/protected", realm.authorization()))
+    assert only_alias.request("/protected", realm.authorization("HTTP/alias.test")).status == 200
+
+
+def test_keywords_win_over_config_and_complete_it(realm):
+    config = {"NEGOTIATE_HOSTNAME": "alias.test", "NEGOTIATE_STRIP_REALM": True}
+    app = make_app(config=config, hostname="localhost", realms=["EXAMPLE.TEST"])
+    assert WsgiSite(app).request("/protected", realm.authorization()).status == 200
+
+
+def test_required_guards_every_view(realm):
+    site = WsgiSite(make_app(required=True))
+    assert is_asked(site.request("/"))
+    assert site.request("/", realm.authorization()).status == 200
+
+
+def test_unknown_options_are_errors(realm):
+    with pytest.raises(ConfigurationError, match="hostnam"):
+        init_kerberos(Flask(__name__), hostnam="x")
+    with pytest.raises(ConfigurationError, match="keytb"):
+        make_app(config={"NEGOTIATE_KEYTB": "x"})
+
+
+def test_init_twice_wraps_once_and_the_last_options_count(realm):
+    app = make_app(hostname="alias.test")
+    wrapped = app.wsgi_app
+    init_kerberos(app, hostname="localhost")
+    assert app.wsgi_app is wrapped
+    answer = WsgiSite(app).request("/protected", realm.authorization())
+    assert answer.status == 200
+    assert len(answer.challenges) == 1
+
+
+def test_application_factory(realm):
+    def create_app(config):
+        app = Flask(__name__)
+        app.config.from_mapping(config)
+        init_kerberos(app)
+        blueprint = Blueprint("inside", __name__, url_prefix="/inside")
+
+        @blueprint.route("/<int:number>")
+        @requires_authentication
+        def view(user, number):
+            return f"{user} {number}"
+
+        app.register_blueprint(blueprint)
+        return app
+
+    one = WsgiSite(create_app({"NEGOTIATE_HOSTNAME": "localhost"}))
+    two = WsgiSite(create_app({"NEGOTIATE_HOSTNAME": "alias.test"}))
+    assert one.request("/inside/7", realm.authorization()).text == "alice@EXAMPLE.TEST 7"
+    assert is_asked(two.request("/inside/7", realm.authorization()))
+
+
+def test_async_view(realm, init):
+    app = make_app(init)
+
+    @app.route("/async/<name>")
+    @requires_authentication
+    async def view(user, name):
+        return f"{user} {name}"
+
+    assert WsgiSite(app).request("/async/x", realm.authorization()).text == "alice@EXAMPLE.TEST x"
+
+
+def test_class_based_views(realm, init):
+    app = make_app(init)
+
+    class Methods(MethodView):
+        @requires_authentication
+        def get(self, user, name):
+            return f"{type(self).__name__} {user} {name}"
+
+    class Plain(View):
+        @requires_authentication
+        def dispatch_request(self, user):
+            return f"{type(self).__name__} {user}"
+
+    app.add_url_rule("/methods/<name>", view_func=Methods.as_view("methods"))
+    app.add_url_rule("/plain", view_func=Plain.as_view("plain"))
+    site = WsgiSite(app)
+    assert site.request("/methods/x", realm.authorization()).text == "Methods alice@EXAMPLE.TEST x"
+    assert site.request("/plain", realm.authorization()).text == "Plain alice@EXAMPLE.TEST"
+    assert is_asked(site.request("/plain"))
+
+
+def test_decorated_twice_or_under_other_layers(realm, init):
+    app = make_app(init)
+
+    @app.route("/twice")
+    @requires_authentication
+    @requires_authentication
+    def twice(outer, inner):
+        return f"{outer} {inner}"
+
+    layers = WsgiSite(NegotiateMiddleware(app, required=False))
+    answer = layers.request("/twice", realm.authorization())
+    assert answer.text == "alice@EXAMPLE.TEST alice@EXAMPLE.TEST"
+    assert len(answer.challenges) == 1
+
+
+def test_nobody_else_speaks_for_the_user(realm, init):
+    app = make_app(init)
+
+    def forging(environ, start_response):
+        environ |= {
+            "REMOTE_USER": "root",
+            "negotiate_wsgi.identity": "root",
+            "flask_adapter.vouched": True,
+        }
+        return app(environ, start_response)
+
+    site = WsgiSite(forging)
+    assert is_asked(site.request("/protected"))
+    assert "root" not in site.request("/protected", realm.authorization()).text
+
+
+@pytest.mark.parametrize("read_before", [False, True])
+def test_body_of_a_refused_request_is_read_once(realm, init, read_before):
+    app = make_app(init)
+
+    @app.before_request
+    def read():
+        if read_before:
+            request.get_data()
+
+    class Body(io.BytesIO):
+        def read(self, size=-1):
+            assert size > 0
+            chunk = super().read(size)
+            assert chunk, "waits for bytes that nobody announced"
+            return chunk
+
+    body = Body(b"x" * 1000)
+    environ = {
+        "REQUEST_METHOD": "POST", "PATH_INFO": "/protected", "SERVER_NAME": "localhost",
+        "SERVER_PORT": "80", "wsgi.url_scheme": "http", "wsgi.input": body,
+        "CONTENT_LENGTH": "1000", "wsgi.errors": io.StringIO(),
+    }  # fmt: skip
+    response = Response.from_app(app, environ)
+    assert response.status_code == 401
+    assert body.tell() == 1000
+
+
+def test_adapter_remembers_names(realm):
+    @requires_authentication
+    def some_view(user):
+        """Its docstring."""
+
+    assert (some_view.__name__, some_view.__doc__) == ("some_view", "Its docstring.")

@@ -1,0 +1,18 @@
+"""Settings of gunicorn for tickets of any size.
+
+Shows   the header limit lifted: the ticket of a user in many groups is larger than gunicorn's
+        default of 8190 bytes, and would be answered with 431.
+Run     negotiate-wsgi realm -- gunicorn --config samples/gunicorn.conf.py
+Expect  curl --negotiate --user : http://localhost:8000/    (in the realm)
+        Hello alice@EXAMPLE.TEST
+"""
+
+import os
+
+bind = "127.0.0.1:8000"
+chdir = os.path.dirname(os.path.abspath(__file__))
+wsgi_app = "wsgi_app:application"
+workers = 2
+threads = 4
+limit_request_field_size = 131072  # bytes: 64 KiB of token in base64, and then some; 0 is 8190
+control_socket_disable = True

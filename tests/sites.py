@@ -15,6 +15,7 @@ from pathlib import Path
 from wsgiref.handlers import SimpleHandler
 from wsgiref.validate import validator
 
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.test import EnvironBuilder
 
 TESTS = Path(__file__).parent
@@ -145,7 +146,10 @@ def open_site(kind, environ=None):
     if kind == "wsgi":
         import table_app
 
-        return WsgiSite(table_app.application)
+        # wsgiref.validate on both sides: as the server sees us, and as the application does.
+        return WsgiSite(
+            DispatcherMiddleware(table_app.app, table_app.guarded(validator(table_app.app)))
+        )
     return HttpSite(kind, environ=environ)
 
 

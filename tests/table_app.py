@@ -139,22 +139,24 @@ def outer_layer_says_root(inner):
     return layer
 
 
-CONFIGURATIONS = {
-    "/plain": app,
-    "/required": NegotiateMiddleware(app),
-    "/optional": outer_layer_says_root(NegotiateMiddleware(app, required=False)),
-    "/spoofed": outer_layer_says_root(NegotiateMiddleware(app)),
-    "/by-path": NegotiateMiddleware(app, required=lambda environ: environ["PATH_INFO"] != "/open"),
-    "/other-realm-only": NegotiateMiddleware(app, realms=["OTHER.TEST"]),
-    "/own-realm-only": NegotiateMiddleware(app, realms=["EXAMPLE.TEST"]),
-    "/stripped": NegotiateMiddleware(app, realms=["EXAMPLE.TEST"], strip_realm=True),
-    "/alice-only": NegotiateMiddleware(app, authorize=lambda identity: identity.name == "alice"),
-    "/authorize-fails": NegotiateMiddleware(app, authorize=fail),
-    "/localhost-only": NegotiateMiddleware(app, hostname="LocalHost"),
-    "/twice": NegotiateMiddleware(
-        NegotiateMiddleware(NegotiateMiddleware(app), hostname="localhost"), required=False
-    ),
-    "/no-discard": NegotiateMiddleware(app, discard_body=0),
-}
+def guarded(app):
+    """The application behind each configuration, by the path it is mounted at."""
+    return {
+        "/plain": app,
+        "/required": NegotiateMiddleware(app),
+        "/optional": outer_layer_says_root(NegotiateMiddleware(app, required=False)),
+        "/spoofed": outer_layer_says_root(NegotiateMiddleware(app)),
+        "/by-path": NegotiateMiddleware(app, required=lambda e: e["PATH_INFO"] != "/open"),
+        "/other-realm-only": NegotiateMiddleware(app, realms=["OTHER.TEST"]),
+        "/own-realm-only": NegotiateMiddleware(app, realms=["EXAMPLE.TEST"]),
+        "/stripped": NegotiateMiddleware(app, realms=["EXAMPLE.TEST"], strip_realm=True),
+        "/alice-only": NegotiateMiddleware(app, authorize=lambda who: who.name == "alice"),
+        "/authorize-fails": NegotiateMiddleware(app, authorize=fail),
+        "/localhost-only": NegotiateMiddleware(app, hostname="LocalHost"),
+        "/twice": NegotiateMiddleware(
+            NegotiateMiddleware(NegotiateMiddleware(app), hostname="localhost"), required=False
+        ),
+    }
 
-application = DispatcherMiddleware(app, CONFIGURATIONS)
+
+application = DispatcherMiddleware(app, guarded(app))

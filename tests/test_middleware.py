@@ -1,5 +1,7 @@
 """The questions in their order, with an acceptor of our own: no KDC, in milliseconds."""
 
+from wsgiref.validate import validator
+
 import pytest
 from sites import WsgiSite
 from test_header import GOOD, NTLM, negotiate, spnego
@@ -43,7 +45,7 @@ def app(environ, start_response):
 
 def site(result=ALICE, inner=app, **options):
     acceptor = NamedAcceptor(result)
-    site = WsgiSite(NegotiateMiddleware(inner, acceptor=acceptor, **options))
+    site = WsgiSite(NegotiateMiddleware(validator(inner), acceptor=acceptor, **options))
     site.acceptor = acceptor
     return site
 

@@ -76,3 +76,20 @@ def test_reads_a_body_no_further_than_it_was_told(guarded):
 def test_a_realm_that_begins_like_ours_is_not_ours(guarded, realm):
     answer = guarded(realms=["EXAMPLE"]).request("/", realm.authorization())
     assert answer.status == 403
+
+
+def test_a_reused_header_list_carries_nobodys_token(realm):
+    """With WSGI-Kerberos, a list that the app reuses carried three users' tokens to a fourth."""
+    headers = [("Content-Type", "text/plain")]
+
+    def constant(environ, start_response):
+        start_response("200 OK", headers)
+        return [environ["REMOTE_USER"].encode()]
+
+    site = WsgiSite(NegotiateMiddleware(constant))
+    for number in range(1000):
+        user = ("alice", "bob")[number % 2]
+        answer = site.request("/", realm.authorization(user=user))
+        assert answer.text == f"{user}@EXAMPLE.TEST"
+        assert len(answer.challenges) == 1
+    assert headers == [("Content-Type", "text/plain")]

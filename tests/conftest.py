@@ -148,19 +148,21 @@ def site(request, realm):
     site.close()
 
 
-@pytest.fixture(params=sites.KINDS)
-def site_without_keytab(request, realm):
+def site_where(kind, variable, value):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("KRB5_KTNAME", str(realm.directory / "no-such-keytab"))
-        site = sites.open_site(request.param)
+        patch.setenv(variable, value)
+        site = sites.open_site(kind)
         yield site
         site.close()
+
+
+@pytest.fixture(params=sites.KINDS)
+def site_without_keytab(request, realm):
+    yield from site_where(request.param, "KRB5_KTNAME", str(realm.directory / "no-such-keytab"))
 
 
 @pytest.fixture(params=sites.KINDS)
 def site_without_replay_cache(request, realm):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("KRB5RCACHEDIR", str(realm.directory / "no-such-directory"))
-        site = sites.open_site(request.param)
-        yield site
-        site.close()
+    yield from site_where(
+        request.param, "KRB5RCACHEDIR", str(realm.directory / "no-such-directory")
+    )

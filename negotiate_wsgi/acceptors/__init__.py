@@ -14,7 +14,7 @@ from negotiate_wsgi.reasons import Reason, Refusal
 Refused = Refusal
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Accepted:
     """A token that a ticket of ours stands behind.
 

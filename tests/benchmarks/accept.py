@@ -2,8 +2,9 @@
 
     tests/benchmarks/accept.py [--rounds N] [--requests N]
 
-Subjects take turns round by round, each time in a new process on a core of its own; the figures
-are medians over all requests, in microseconds per request, and ratios within the run:
+Subjects take turns round by round, each time in a new process on a core of its own. The figures
+are medians in microseconds per request; a ratio is the median of the ratios of each round, since
+the machine's own pace changes from one minute to the next:
 
 bare            authGSSServerInit(''), step and two getters, with krb5.conf not pinned
 negotiate-wsgi  the middleware, around an application that does nothing
@@ -106,7 +107,7 @@ def environ_with(token):
 
 
 def measure(krb5_config, realm, rounds, requests):
-    """Medians in microseconds by subject."""
+    """By subject, the median of each round in microseconds."""
     from initiator import Initiator
 
     environ = {**os.environ, **realm.environ, "KRB5_CONFIG": krb5_config}
@@ -123,22 +124,23 @@ def measure(krb5_config, realm, rounds, requests):
                 [sys.executable, __file__, "--work", name], env=environ, text=True, check=True,
                 input=b" ".join(tokens).decode(), stdout=subprocess.PIPE,
             ).stdout  # fmt: skip
-            seen[name] += map(float, took.split()[WARM_UP:])
-    return {name: statistics.median(figures) for name, figures in seen.items()}
+            seen[name].append(statistics.median(map(float, took.split()[WARM_UP:])))
+    return seen
 
 
-def report(label, medians):
-    ours = medians["negotiate-wsgi"]
-    for name, median in medians.items():
+def report(label, seen):
+    for name, figures in seen.items():
         aim = AIMS.get((label, name))
-        ratio = f"   ours/this {ours / median:5.2f}   aim {aim:.2f}" if aim else ""
-        print(f"{label:8} {name:16} {median:8.1f} us{ratio}", flush=True)
+        pairs = zip(seen["negotiate-wsgi"], figures, strict=True)
+        ratio = statistics.median(ours / this for ours, this in pairs)
+        shown = f"   ours/this {ratio:5.2f}   aim {aim:.2f}" if aim else ""
+        print(f"{label:8} {name:16} {statistics.median(figures):8.1f} us{shown}", flush=True)
 
 
 def main():
     parser = argparse.ArgumentParser(usage=__doc__.split("\n\n")[1].strip())
-    parser.add_argument("--rounds", type=int, default=25)
-    parser.add_argument("--requests", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--requests", type=int, default=100)
     parser.add_argument("--work", choices=SUBJECTS)
     options = parser.parse_args()
     if options.work:

@@ -38,7 +38,7 @@ def publish(environ: WSGIEnvironment, identity: Identity, strip_realm: bool) -> 
     """Tell the app who is asking."""
     user = identity.name if strip_realm else identity.principal
     # PEP 3333, "Unicode Issues": native strings hold bytes, each seen as a latin-1 character.
-    environ[REMOTE_USER] = user.encode("utf-8").decode("latin-1")
+    environ[REMOTE_USER] = user if user.isascii() else user.encode("utf-8").decode("latin-1")
     environ[AUTH_TYPE] = "Negotiate"
     environ[IDENTITY] = identity
 

@@ -86,13 +86,13 @@ class WsgiSite:
 
 
 class HttpSite:
-    def __init__(self, kind, application="table_app:application", environ=None, cwd=TESTS):
+    def __init__(self, kind):
         self.kind = kind
         self.port = free_port()
         self.process = subprocess.Popen(
-            command(kind, self.port, application),
-            cwd=cwd,
-            env={**os.environ, **(environ or {}), "PYTHONPATH": str(TESTS)},
+            command(kind, self.port, "table_app:application"),
+            cwd=TESTS,
+            env={**os.environ, "PYTHONPATH": str(TESTS)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -142,7 +142,7 @@ def command(kind, port, application):
     ]  # fmt: skip
 
 
-def open_site(kind, environ=None):
+def open_site(kind):
     if kind == "wsgi":
         import table_app
 
@@ -150,7 +150,7 @@ def open_site(kind, environ=None):
         return WsgiSite(
             DispatcherMiddleware(table_app.app, table_app.guarded(validator(table_app.app)))
         )
-    return HttpSite(kind, environ=environ)
+    return HttpSite(kind)
 
 
 def free_port():

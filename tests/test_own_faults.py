@@ -1,6 +1,7 @@
 """Our own faults: 500 where sign-on is required, never a 401 or 403 that blames the user."""
 
 import pytest
+import sites
 from test_answer_table import is_asked, is_let_in, negotiate
 
 
@@ -29,8 +30,6 @@ def test_replay_cache_unusable(site_without_replay_cache, realm):
     "content", [b"", b"\x05\x02", b"not a keytab"], ids=["empty", "no keys", "damaged"]
 )
 def test_keytab_without_keys(realm, monkeypatch, tmp_path, content):
-    import sites
-
     keytab = tmp_path / "keytab"
     keytab.write_bytes(content)
     monkeypatch.setenv("KRB5_KTNAME", str(keytab))

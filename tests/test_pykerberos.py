@@ -2,6 +2,7 @@
 
 import gc
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -67,6 +68,21 @@ def test_replay_cache_text_names_the_directory():
     text = "No such file or directory (filename: /srv/none/krb5_0.rcache2)"
     with pytest.raises(AcceptorError, match=rf"uid {os.geteuid()} .*directory /srv/none: "):
         pykerberos._classify((("", FAILURE), (text, 1)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Replay cache file /var/tmp/krb5_33.rcache2 is not owned by uid 33",
+        "Replay cache I/O operation failed",
+        "Permission denied in replay cache code",
+        "Insufficient system space to store replay information",
+    ],
+)
+def test_other_faults_of_the_replay_cache_do_not_blame_the_client(text):
+    with pytest.raises(AcceptorError, match=re.escape(text)) as error:
+        pykerberos._classify((("", FAILURE), (text, 1)))
+    assert error.value.reason is Reason.REPLAY_CACHE_UNUSABLE
 
 
 def test_text_beyond_the_bindings_buffer_is_cut():

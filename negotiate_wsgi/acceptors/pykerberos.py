@@ -186,7 +186,10 @@ _TEXTS = [(re.compile(pattern.replace("SPN", "(?P<spn>.*?)"), re.DOTALL), reason
     (r"Token header is malformed or corrupt|Success|ASN\.1 .*", Reason.MALFORMED),
 ]]
 # fmt: on
-_REPLAY_CACHE = re.compile(r"(?!Request ticket)[^(]* \(filename: (.*)\)", re.DOTALL)
+_REPLAY_CACHE = re.compile(
+    r"(?!Request ticket)(?:[^(]* \(filename: (?P<path>.*)\)|.*replay (?:cache|information)\b.*)",
+    re.DOTALL | re.IGNORECASE,
+)
 #: The binding copies a text into 512 bytes without ending it: what follows is not text.
 _TEXT_LIMIT = 511
 
@@ -205,10 +208,9 @@ def _classify(args: tuple[Any, ...]) -> Refused:
     if major != _FAILURE:
         return Refused(Reason.UNKNOWN, f"{major_text}: {text}")
     if cache := _REPLAY_CACHE.fullmatch(text):
-        raise AcceptorError(
-            Reason.REPLAY_CACHE_UNUSABLE,
-            f"uid {os.geteuid()} cannot use the directory {os.path.dirname(cache[1])}: {text}",
-        )
+        where = f"the directory {os.path.dirname(cache['path'])}" if cache["path"] else "it"
+        fault = f"uid {os.geteuid()} cannot use {where}: {text}"
+        raise AcceptorError(Reason.REPLAY_CACHE_UNUSABLE, fault)
     for pattern, reason in _TEXTS:
         if match := pattern.fullmatch(text):
             return Refused(reason, text, service=match.groupdict().get("spn"))

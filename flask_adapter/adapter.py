@@ -5,22 +5,24 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from flask import Flask, after_this_request, current_app, request
 from flask.views import View
+from werkzeug.datastructures import Headers
 from werkzeug.wrappers import Response
 
 from negotiate_wsgi import ConfigurationError, Identity, NegotiateMiddleware, get_identity
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 Authorize = Callable[[Identity], bool]
 _View = TypeVar("_View", bound=Callable[..., Any])
 
 _EXTENSION = "negotiate_wsgi"
 _VOUCHED = "flask_adapter.vouched"
+_START = "flask_adapter.start_response"
 _OPTIONS = set(inspect.signature(NegotiateMiddleware).parameters) - {"app"}
 
 
@@ -40,8 +42,8 @@ def init_kerberos(
     """
     named = {"service": service, "hostname": hostname}
     options |= {name: value for name, value in named.items() if value is not None}
-    guards: _Guards = app.extensions.get(_EXTENSION) or _Guards()
-    guards.configure(_configured(app) | options)
+    guards = _Guards.of(app)
+    guards.configure(app, options)
     guards.wrap(app)
 
 
@@ -58,86 +60,85 @@ def requires_authentication(
 
     :param authorize: this view's own question to the `Identity`, asked after the app's; or 403.
     """
-    if view is None:
-        return functools.partial(_guarded, authorize=authorize)
-    return _guarded(view, authorize)
+    guarded = functools.partial(_guarded, authorize=authorize)
+    return guarded(view) if view else guarded
 
 
 def _guarded(view: Callable[..., Any], authorize: Authorize | None) -> Callable[..., Any]:
     @functools.wraps(view)
     def guarded_view(*args: Any, **kwargs: Any) -> Any:
-        guards: _Guards | None = current_app.extensions.get(_EXTENSION)
-        if guards is None:
-            guards = _Guards()
-            guards.configure(_configured(current_app))
-            current_app.extensions[_EXTENSION] = guards
-        answer = guards.ask(authorize)
-        identity = get_identity(request.environ)
-        if identity is None:
+        answer = _Guards.of(current_app).ask(authorize)
+        if isinstance(answer, Response):
             return answer
-        if proof := answer.headers.get("WWW-Authenticate"):
-            after_this_request(functools.partial(_prove, proof=proof))
-        bound = 1 if args and isinstance(args[0], View) else 0
-        arguments = *args[:bound], identity.principal, *args[bound:]
-        return current_app.ensure_sync(view)(*arguments, **kwargs)
+        run, bound = current_app.ensure_sync(view), int(bool(args) and isinstance(args[0], View))
+        return run(*args[:bound], answer.principal, *args[bound:], **kwargs)
 
     return guarded_view
 
 
-def _prove(response: Response, proof: str) -> Response:
-    if response.status_code != 401:  # there it would mean "continue", RFC 4559 section 5
-        response.headers["WWW-Authenticate"] = proof
-    return response
-
-
-def _configured(app: Flask) -> dict[str, Any]:
-    prefix = "NEGOTIATE_"
-    found = {key: value for key, value in app.config.items() if key.startswith(prefix)}
-    return {key.removeprefix(prefix).lower(): value for key, value in found.items()}
+def _admit(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """The application inside a view's guard: the view is called later, and answers by this."""
+    environ[_START] = start_response
+    return Response()(environ, start_response)
 
 
 class _Guards:
     """The middlewares of one app: one around it, one for each question of its views."""
 
-    _inner: WSGIApplication
+    @classmethod
+    def of(cls, app: Flask) -> Self:
+        return app.extensions.setdefault(_EXTENSION, cls())  # type: ignore[no-any-return]
 
-    def configure(self, options: dict[str, Any]) -> None:
-        if unknown := options.keys() - _OPTIONS:
+    def configure(self, app: Flask, options: dict[str, Any]) -> None:
+        config = app.config.get_namespace("NEGOTIATE_")
+        if unknown := (config | options).keys() - _OPTIONS:
             raise ConfigurationError(f"no such option: {', '.join(sorted(unknown))}")
-        self._options = options | {"required": True}
         self._of_views: dict[tuple[Authorize | None, bool], NegotiateMiddleware] = {}
-        self._of_app = NegotiateMiddleware(self._enter, **{"required": False} | options)
+        self._of_app = NegotiateMiddleware(self._enter, **{"required": False} | config | options)
+        self._options = config | options | {"required": True}
 
     def wrap(self, app: Flask) -> None:
-        app.extensions[_EXTENSION] = self
         if not hasattr(self, "_inner"):
-            self._inner = app.wsgi_app
-            app.wsgi_app = self  # type: ignore[method-assign]
+            self._inner, app.wsgi_app = app.wsgi_app, self  # type: ignore[method-assign]
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        environ.pop(_VOUCHED, None)
         return self._of_app(environ, start_response)
 
     def _enter(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if get_identity(environ):
-            environ[_VOUCHED] = self
+        environ[_VOUCHED] = get_identity(environ) and self
         return self._inner(environ, start_response)
 
-    def ask(self, authorize: Authorize | None) -> Response:
-        """Pass the request through a view's guard: its answer, and the identity in the environ."""
+    def ask(self, authorize: Authorize | None) -> Identity | Response:
+        """Pass the request through a view's guard: who is asking, or its refusal."""
+        if not hasattr(self, "_options"):  # the decorator alone
+            self.configure(current_app, {})
         environ = request.environ
         if "stream" in vars(request):  # someone has read from it, and it knows how much is left
             environ["wsgi.input"] = request.stream
-        vouched = environ.get(_VOUCHED) is self
-        guard = self._of_view(authorize, vouched)
-        return Response.from_app(
-            lambda _copy, start_response: guard(environ, start_response), environ
-        )
+        guard, headers = self._of_view(authorize, environ.get(_VOUCHED) is self), Headers()
+
+        def guarded(_copy: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+            def start(status: str, lines: list[tuple[str, str]], *exc_info: Any) -> Any:
+                headers[:] = lines
+                return start_response(status, lines, *exc_info)
+
+            return guard(environ, start)
+
+        def finish(response: Response) -> Response:
+            begin(response.status, list(response.headers))
+            response.headers = headers
+            return response
+
+        refusal = Response.from_app(guarded, environ)
+        if identity := get_identity(environ):
+            begin = environ.pop(_START)
+            after_this_request(finish)
+        return identity or refusal
 
     def _of_view(self, authorize: Authorize | None, vouched: bool) -> NegotiateMiddleware:
         key = authorize, vouched
         if key not in self._of_views:
-            guard = NegotiateMiddleware(Response(), **self._options | {"authorize": authorize})
+            guard = NegotiateMiddleware(_admit, **self._options | {"authorize": authorize})
             if not vouched:  # nobody has asked the app's own question yet
                 guard = NegotiateMiddleware(guard, **self._options)
             self._of_views[key] = guard

@@ -3,9 +3,12 @@
 from negotiate_wsgi.acceptors import Accepted, Acceptor, Refused
 from negotiate_wsgi.environ import get_identity, get_refusal
 from negotiate_wsgi.exceptions import AcceptorError, ConfigurationError, NegotiateError
+from negotiate_wsgi.exemptions import unless
 from negotiate_wsgi.identity import Identity
 from negotiate_wsgi.middleware import NegotiateMiddleware
+from negotiate_wsgi.mount import protect
 from negotiate_wsgi.reasons import Reason, Refusal
+from negotiate_wsgi.session import SessionCookie, forget
 
 __all__ = [
     "Accepted",
@@ -18,6 +21,10 @@ __all__ = [
     "Reason",
     "Refusal",
     "Refused",
+    "SessionCookie",
+    "forget",
     "get_identity",
     "get_refusal",
+    "protect",
+    "unless",
 ]

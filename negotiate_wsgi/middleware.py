@@ -17,9 +17,11 @@ from negotiate_wsgi.header import (
     write_token,
 )
 from negotiate_wsgi.identity import Identity
+from negotiate_wsgi.origins import Origins
 from negotiate_wsgi.policy import Authorize, Policy
 from negotiate_wsgi.reasons import Reason, Refusal
 from negotiate_wsgi.responses import answer, discard_body
+from negotiate_wsgi.session import SessionCookie, forget
 
 if TYPE_CHECKING:
     import os
@@ -56,7 +58,12 @@ class NegotiateMiddleware:
         foreign realm would become ``admin`` otherwise.
     :param authorize: a callable that is given the `Identity` and answers whether it may come in.
         An exception it raises is a 500, never a pass.
-    :param session: reserved for a session cookie; must be None.
+    :param session: a `SessionCookie`, so that a browser is not asked on every single request.
+        None asks. A cookie never stands in for an ``Authorization`` header, whatever that says.
+    :param trusted_origins: origins whose pages may have a browser change something here, such as
+        ``["https://portal.example.com"]``; ``[]`` for our own pages alone. Requests with unsafe
+        methods that other pages send are a 403, because the browser would sign them like any.
+        None leaves that to the app.
     :param unauthorized: WSGI application for the body of the 401; a werkzeug ``Response`` is one.
     :param forbidden: the same for the 403.
     :param discard_body: how many bytes of a refused request's body are read and thrown away, so
@@ -77,7 +84,8 @@ class NegotiateMiddleware:
         realms: Collection[str] | None = None,
         strip_realm: bool = False,
         authorize: Authorize | None = None,
-        session: None = None,
+        session: SessionCookie | None = None,
+        trusted_origins: Collection[str] | None = None,
         unauthorized: WSGIApplication | None = None,
         forbidden: WSGIApplication | None = None,
         discard_body: int = 2**20,
@@ -89,20 +97,29 @@ class NegotiateMiddleware:
             raise ConfigurationError("strip_realm= needs realms=: whose users are meant?")
         if not isinstance(discard_body, int) or discard_body < 0:
             raise ConfigurationError("discard_body= takes a number of bytes, 0 or more")
-        if session is not None:
-            raise ConfigurationError("session= is not available in this version")
+        if not isinstance(session, SessionCookie | None):
+            raise ConfigurationError("session= takes a SessionCookie(secret_key)")
         self.app = app
         self._acceptor = _choose_acceptor(acceptor, service, hostname, keytab)
         self._is_required = _as_question(required)
         self._policy = Policy.of(realms, authorize)
         self._strip_realm = strip_realm
+        self._session = session
+        self._origins = None if trusted_origins is None else Origins.of(trusted_origins)
         self._pages = {401: unauthorized, 403: forbidden}
         self._discard_body = discard_body
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request, as PEP 3333 has it."""
         earlier = keys.cleanse(environ)
-        offered = read_token(environ.get("HTTP_AUTHORIZATION"))
+        if self._origins and self._origins.forbid(environ):
+            _log(environ, Refusal(Reason.CROSS_SITE))
+            return self._refuse(Reason.CROSS_SITE, None, environ, start_response)
+        authorization = environ.get("HTTP_AUTHORIZATION")
+        session = self._session
+        if session and authorization is None and (known := session.read(environ)):
+            return self._admit(known, None, environ, start_response)
+        offered = read_token(authorization)
         if offered is None:
             return self._ask(environ, start_response)
         if isinstance(offered, Refusal):
@@ -112,16 +129,42 @@ class NegotiateMiddleware:
         if isinstance(judged, Refusal):
             return self._turn_away(judged, environ, start_response)
         identity = Identity(judged.principal, judged.service)
-        proof = write_token(judged.token) if judged.token else None
+        return self._admit(identity, judged.token, environ, start_response)
+
+    def _admit(
+        self,
+        identity: Identity,
+        token: bytes | None,
+        environ: WSGIEnvironment,
+        start_response: StartResponse,
+    ) -> Iterable[bytes]:
+        """Who is asking is known; *token* proves the server to a client that sent a ticket."""
+        proof = write_token(token) if token else None
         if objection := self._objection(identity, environ):
+            if self._session and identity.source == "session":
+                # The next request is asked for a ticket: it may be another principal's by now.
+                start_response = self._session.keep(environ, None, start_response)
+                forget(environ)
             return self._refuse(objection, proof, environ, start_response)
         keys.publish(environ, identity, self._strip_realm)
-        return self.app(environ, _proving(start_response, proof) if proof else start_response)
+        if proof:
+            start_response = _proving(start_response, proof)
+        return self._call(environ, start_response, identity)
+
+    def _call(
+        self,
+        environ: WSGIEnvironment,
+        start_response: StartResponse,
+        identity: Identity | None = None,
+    ) -> Iterable[bytes]:
+        if self._session:
+            start_response = self._session.keep(environ, identity, start_response)
+        return self.app(environ, start_response)
 
     def _ask(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """No credentials: ask for some where they are required."""
         if not self._is_required(environ):
-            return self.app(environ, _offering(start_response))
+            return self._call(environ, _offering(start_response))
         _log(environ, Refusal(Reason.NO_CREDENTIALS))
         return self._refuse(Reason.NO_CREDENTIALS, CHALLENGE, environ, start_response)
 
@@ -159,7 +202,7 @@ class NegotiateMiddleware:
         renewed = CHALLENGE if refusal.reason.renews_challenge else None
         if self._is_required(environ):
             return self._refuse(refusal.reason, renewed, environ, start_response)
-        return self.app(environ, _offering(start_response) if renewed else start_response)
+        return self._call(environ, _offering(start_response) if renewed else start_response)
 
     def _refuse(
         self,

@@ -57,6 +57,11 @@ class Reason(StrEnum):
         "Your browser wants to sign on in more than one step, which this site does not do.",
         "Configure the client to send its Kerberos ticket with the first token.")
 
+    CROSS_SITE = ("cross-site", 403, WARNING,
+        "A page of another site asked for this in your name, and it may not.",
+        "If that page may, add its origin, or that of this site if a proxy rewrites the Host "
+        "header, to trusted_origins=.")
+
     # What the acceptor found
     REPLAYED = ("replayed", 401, INFO,
         "This token has been used before.",

@@ -64,15 +64,19 @@ class WsgiSite:
     def __init__(self, application):
         self.application = validator(application)
 
-    def request(self, path, authorization=None, *, method="GET", headers=(), body=b""):
+    def request(
+        self, path, authorization=None, *, method="GET", headers=(), body=b"", base_url=None
+    ):
         path, _, query = path.partition("?")
         builder = EnvironBuilder(
-            path=path, query_string=query, method=method, headers=list(headers), data=body or None
-        )
+            path=path, query_string=query, method=method, headers=list(headers),
+            data=body or None, base_url=base_url,
+        )  # fmt: skip
         if authorization is not None:
             builder.headers["Authorization"] = authorization
         environ = builder.get_environ()
         environ["REMOTE_ADDR"] = "192.0.2.1"
+        environ["HTTPS"] = "on" if environ["wsgi.url_scheme"] == "https" else ""
         written = _Socket()
         handler = _Handler(environ.pop("wsgi.input"), written, io.StringIO(), environ)
         handler.run(self.application)

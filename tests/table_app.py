@@ -9,7 +9,7 @@ import sys
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.wrappers import Request
 
-from negotiate_wsgi import NegotiateMiddleware, get_identity, get_refusal
+from negotiate_wsgi import NegotiateMiddleware, SessionCookie, forget, get_identity, get_refusal
 
 TEXT = [("Content-Type", "text/plain")]
 CONSTANT_HEADERS = [("Content-Type", "text/plain"), ("X-Constant", "yes")]
@@ -92,6 +92,12 @@ def upload(environ, start_response):
     return [f"{size} bytes from {environ['REMOTE_USER']}".encode()]
 
 
+def sign_off(environ, start_response):
+    forget(environ)
+    start_response("200 OK", TEXT)
+    return [b"forgotten"]
+
+
 def constant(environ, start_response):
     start_response("200 OK", CONSTANT_HEADERS)
     return [b"constant"]
@@ -118,7 +124,11 @@ BEHAVIOURS = {
     "file_wrapper": file_wrapper,
     "constant": constant,
     "upload": upload,
+    "forget": sign_off,
 }
+
+
+SESSION = SessionCookie("the same key in all workers, 32 bytes")
 
 
 def fail(identity):
@@ -153,6 +163,12 @@ def guarded(app):
         "/alice-only": NegotiateMiddleware(app, authorize=lambda who: who.name == "alice"),
         "/authorize-fails": NegotiateMiddleware(app, authorize=fail),
         "/localhost-only": NegotiateMiddleware(app, hostname="LocalHost"),
+        "/session": NegotiateMiddleware(app, session=SESSION),
+        "/session-optional": NegotiateMiddleware(app, session=SESSION, required=False),
+        "/session-alice-only": NegotiateMiddleware(
+            app, session=SESSION, authorize=lambda who: who.name == "alice"
+        ),
+        "/own-pages-only": NegotiateMiddleware(app, trusted_origins=["https://portal.test"]),
         "/twice": NegotiateMiddleware(
             NegotiateMiddleware(NegotiateMiddleware(app), hostname="localhost"), required=False
         ),

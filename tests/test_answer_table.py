@@ -347,3 +347,73 @@ def test_the_apps_header_list_is_never_touched(site, realm):
         answer = site.request("/required/?do=constant", realm.authorization(user=user))
         assert len(answer.challenges) == 1
     assert site.request("/plain/?do=constant").challenges == []
+
+
+# --- a session ---
+
+
+def sign_on(site, realm, path="/session/", user="alice"):
+    answer = site.request(path, realm.authorization(user=user))
+    assert is_let_in(answer, f"{user}@EXAMPLE.TEST")
+    return answer.header("Set-Cookie").split(";")[0]
+
+
+def with_cookie(site, path, cookie, authorization=None):
+    return site.request(path, authorization, headers=[("Cookie", cookie)])
+
+
+def test_session_cookie_no_authorization(site, realm):
+    cookie = sign_on(site, realm)
+    for path in ("/session/", "/session-optional/", "/session-alice-only/"):
+        answer = with_cookie(site, path, cookie)
+        assert is_let_in(answer)
+        assert "type=Negotiate" in answer.text
+        assert "service=None, source='session'" in answer.text
+        assert answer.challenges == []
+        assert (answer.header("Cache-Control"), answer.header("Vary")) == ("private", "Cookie")
+        assert answer.header("Set-Cookie") is None
+    assert is_asked(site.request("/session/"))
+    assert is_asked(with_cookie(site, "/required/", cookie))
+
+
+def test_session_cookie_that_is_none(site, realm):
+    cookie = sign_on(site, realm)[:-1]
+    assert is_asked(with_cookie(site, "/session/", cookie))
+    assert is_let_in(with_cookie(site, "/session-optional/", cookie), user=None)
+
+
+def test_session_cookie_and_authorization(site, realm):
+    cookie = sign_on(site, realm)
+    answer = with_cookie(site, "/session/", cookie, realm.authorization(user="bob"))
+    assert is_let_in(answer, "bob@EXAMPLE.TEST")
+    assert is_asked(with_cookie(site, "/session/", cookie, negotiate(b"garbage")))
+    assert is_asked(with_cookie(site, "/session/", cookie, "Basic YTpi"))
+
+
+def test_session_of_somebody_the_policy_keeps_out(site, realm):
+    cookie = sign_on(site, realm, user="bob")
+    answer = with_cookie(site, "/session-alice-only/", cookie)
+    assert (answer.status, answer.challenges) == (403, [])
+    assert answer.header("Set-Cookie").startswith("negotiate=; ")
+
+
+def test_session_forgotten(site, realm):
+    cookie = sign_on(site, realm)
+    for authorization in (None, realm.authorization()):
+        answer = with_cookie(site, "/session/?do=forget", cookie, authorization)
+        assert answer.text == "forgotten"
+        assert answer.header("Set-Cookie").startswith("negotiate=; ")
+
+
+# --- another site's page ---
+
+
+def test_another_sites_page(site, realm):
+    def post(origin):
+        return site.request(
+            "/own-pages-only/", realm.authorization(), method="POST", headers=[("Origin", origin)]
+        )
+
+    answer = post("https://evil.test")
+    assert (answer.status, answer.challenges) == (403, [])
+    assert is_let_in(post("https://portal.test"))

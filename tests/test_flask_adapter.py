@@ -11,7 +11,13 @@ from test_header import NTLM, spnego
 from werkzeug.wrappers import Response
 
 from flask_adapter import init_kerberos, requires_authentication
-from negotiate_wsgi import ConfigurationError, NegotiateMiddleware, get_identity
+from negotiate_wsgi import (
+    ConfigurationError,
+    NegotiateMiddleware,
+    SessionCookie,
+    forget,
+    get_identity,
+)
 
 
 def make_app(init=True, config=None, **options):
@@ -316,3 +322,55 @@ def test_adapter_remembers_names(realm):
         """Its docstring."""
 
     assert (some_view.__name__, some_view.__doc__) == ("some_view", "Its docstring.")
+
+
+@pytest.fixture
+def session_site(realm, init):
+    app = make_app(init, config={"NEGOTIATE_SESSION": SessionCookie("k" * 32)})
+
+    @app.route("/sign-off")
+    @requires_authentication
+    def sign_off(user):
+        forget(request.environ)
+        return f"bye {user}"
+
+    return WsgiSite(app)
+
+
+def cookies(answer):
+    return [value for name, value in answer.headers if name == "Set-Cookie"]
+
+
+@pytest.mark.parametrize(("path", "status"), [("/protected", 200), ("/missing", 404)])
+def test_session(session_site, realm, path, status):
+    initiator = realm.initiator()
+    first = session_site.request(path, initiator.authorization)
+    assert first.status == status
+    [cookie] = cookies(first)
+    [proof] = first.challenges
+    assert initiator.trusts(proof)
+    assert (first.header("Cache-Control"), first.header("Vary")) == ("private", "Cookie")
+    second = session_site.request(path, headers=[("Cookie", cookie.split(";")[0])])
+    assert (second.status, second.challenges, cookies(second)) == (status, [], [])
+    assert second.header("Cache-Control") == "private"
+    assert is_asked(session_site.request(path, headers=[("Cookie", cookie[:-100].split(";")[0])]))
+
+
+def test_forget_in_a_view(session_site, realm):
+    cookie = cookies(session_site.request("/protected", realm.authorization()))[0].split(";")[0]
+    for answer in (
+        session_site.request("/sign-off", headers=[("Cookie", cookie)]),
+        session_site.request("/sign-off", realm.authorization()),
+    ):
+        assert answer.text == "bye alice@EXAMPLE.TEST"
+        [cleared] = cookies(answer)
+        assert cleared.startswith("negotiate=; ")
+
+
+def test_a_view_s_own_question_is_asked_of_a_session_too(session_site, realm):
+    answers = [
+        session_site.request("/protected", realm.authorization(user=u)) for u in ("alice", "bob")
+    ]
+    alice, bob = ([("Cookie", cookies(answer)[0].split(";")[0])] for answer in answers)
+    assert session_site.request("/admin", headers=alice).text == "admin alice@EXAMPLE.TEST"
+    assert session_site.request("/admin", headers=bob).status == 403

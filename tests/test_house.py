@@ -1,7 +1,7 @@
 """The house stays as it was drawn: who may import whom, and how large it may grow."""
 
 import ast
-import importlib
+import importlib.util
 import statistics
 from pathlib import Path
 
@@ -14,23 +14,26 @@ ROOT = Path(__file__).parent.parent
 CORE = ROOT / "negotiate_wsgi"
 ADAPTER = ROOT / "flask_adapter"
 TOOLS = {"realm", "__main__"}
+#: Where a server's configuration comes in; no request passes through here.
+MOUNTS = {"mount", "wsgi"}
 
 #: Imports go down only: a module may import from lower floors.
 FLOORS = [
     {"reasons"},
     {"exceptions"},
     {"identity"},
-    {"header", "policy", "environ", "responses", "acceptors"},
+    {"header", "origins", "policy", "exemptions", "session", "environ", "responses", "acceptors"},
     {"acceptors.pykerberos"},
     {"middleware"},
-    {""},
+    {"mount"},
+    {"", "wsgi"},
     {"realm"},
     {"__main__"},
 ]
 OWNERS = {
     "kerberos": {"acceptors.pykerberos"},
     "gssapi": set(),
-    "itsdangerous": set(),
+    "itsdangerous": {"session"},
     "ctypes": {"acceptors.pykerberos"},
     "subprocess": {"realm"},
     "k5test": {"realm"},
@@ -122,10 +125,10 @@ def test_os_environ_is_written_in_one_function():
 
 
 def test_size_is_a_promise():
-    tools = [path for name, path in modules().items() if name in TOOLS]
-    core = [path for name, path in modules().items() if name not in TOOLS]
-    assert lines(core) <= 1200
-    assert lines(tools) <= 1300
+    core = [path for name, path in modules().items() if name not in TOOLS | MOUNTS]
+    assert lines(core) <= 1600
+    assert lines(modules()[name] for name in TOOLS) <= 1300
+    assert lines(modules()[name] for name in MOUNTS) <= 220
     assert lines(ADAPTER.rglob("*.py")) <= 150
     assert statistics.median(lines([path]) for path in core) < 150
 
@@ -156,7 +159,7 @@ def test_public_docstrings():
 
 
 def test_the_installed_package_is_what_is_tested():
-    for name in modules():
-        module = importlib.import_module(f"negotiate_wsgi.{name}".removesuffix("."))
-        assert "site-packages" in module.__file__
-        assert Path(module.__file__).read_bytes() == modules()[name].read_bytes()
+    for name, path in modules().items():
+        installed = importlib.util.find_spec(f"negotiate_wsgi.{name}".removesuffix(".")).origin
+        assert "site-packages" in installed
+        assert Path(installed).read_bytes() == path.read_bytes()

@@ -8,7 +8,14 @@ from sites import WsgiSite
 from test_header import GOOD, KRB5, NTLM, negotiate, spnego
 from test_middleware import ALICE, NamedAcceptor, app, site
 
-from negotiate_wsgi import Accepted, AcceptorError, NegotiateMiddleware, Reason, Refused
+from negotiate_wsgi import (
+    Accepted,
+    AcceptorError,
+    NegotiateMiddleware,
+    Reason,
+    Refused,
+    SessionCookie,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -108,7 +115,8 @@ def test_one_record_where_layers_share_a_verdict(caplog):
 
 def test_no_token_in_any_record_page_or_exception(caplog, realm, expired, skewed):
     """Genuine tokens of every fate, looked for in what was logged and shown, in every encoding."""
-    guarded = WsgiSite(NegotiateMiddleware(app))
+    key = "a secret key of thirty-two bytes"
+    guarded = WsgiSite(NegotiateMiddleware(app, session=SessionCookie(key)))
     tokens = [
         realm.token(), realm.token("host/localhost"), realm.token("HTTP/no-key.test"),
         realm.token("HTTP/rotated.test"), realm.token()[:-1], expired, skewed,
@@ -118,12 +126,17 @@ def test_no_token_in_any_record_page_or_exception(caplog, realm, expired, skewed
     for token in [*tokens, tokens[0]]:
         answer = guarded.request("/", negotiate(token), headers=[("Cookie", "c=cookie-secret")])
         if answer.status == 200:
+            cookie = answer.header("Set-Cookie").split(";")[0]
             [proof] = answer.challenges
             tokens.append(base64.b64decode(proof.split()[1]))
         shown += answer.body
+    for sent in (cookie, cookie[:-1]):
+        shown += guarded.request("/", headers=[("Cookie", sent)]).body
     logged = "\n".join(f"{record.getMessage()} {vars(record)}" for record in caplog.records)
     assert logged.count("reason") >= len(tokens)
-    assert "cookie-secret" not in logged
+    for secret in ("cookie-secret", key, cookie[-20:], cookie[:20]):
+        assert secret not in logged
+        assert secret.encode() not in shown
     for token in tokens:
         for part in (token[-12:], token[len(token) // 2 :][:12], token[:12]):
             for text in (base64.b64encode(part).decode()[:14], part.hex(), repr(part)[2:-1]):

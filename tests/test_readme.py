@@ -40,6 +40,7 @@ def test_python_blocks(block, www, monkeypatch):
     myapp = ModuleType("myapp")
     myapp.app = hello
     monkeypatch.setitem(sys.modules, "myapp", myapp)
+    monkeypatch.setenv("SECRET_KEY", "k" * 32)
     names = {"__name__": "readme"}
     exec(compile(block, "README.md", "exec"), names)
     site = WsgiSite(names.get("application") or names["app"])

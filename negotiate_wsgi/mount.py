@@ -1,0 +1,185 @@
+"""Sign-on in front of an application that knows nothing of it, by configuration alone."""
+
+from __future__ import annotations
+
+import pkgutil
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from negotiate_wsgi.exceptions import ConfigurationError
+from negotiate_wsgi.exemptions import unless
+from negotiate_wsgi.middleware import NegotiateMiddleware
+from negotiate_wsgi.session import SessionCookie
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+_PREFIX = "NEGOTIATE_"
+
+
+def protect(app: WSGIApplication | str, **settings: Any) -> NegotiateMiddleware:
+    """Put sign-on in front of *app*, in the words that a server's configuration has.
+
+        gunicorn "negotiate_wsgi:protect('myapp:app', hostname='www.example.com')"
+
+    *settings* are the options of `NegotiateMiddleware`, each of which may also be text: ``yes`` or
+    ``no``, words with spaces or commas between them, a number, or ``package.module:name`` for an
+    object. Beside them stand, for what would be an object in Python:
+
+    - ``secret_key_file`` for ``session``: a file with a key of 32 bytes or more in its first line,
+      and the keys of `SessionCookie`'s fallbacks, if any, in the following ones. The cookie's
+      other options are ``session_max_age``, ``session_name``, ``session_domain``,
+      ``session_path``, ``session_secure`` and ``session_samesite``.
+    - ``exempt_paths``, ``exempt_prefixes`` and ``exempt_preflights`` for ``required``: the
+      arguments of `unless`.
+
+    :param app: the application, or ``package.module:name``, or ``package.module:factory()``.
+    :raises ConfigurationError: *app* cannot be imported, or a setting is wrong or unknown.
+    """
+    return _protect(app, settings, str)
+
+
+def from_environ(environ: Mapping[str, str]) -> NegotiateMiddleware:
+    """The same by variables: ``NEGOTIATE_APP``, and ``NEGOTIATE_HOSTNAME`` and so on.
+
+    :raises ConfigurationError: as `protect`, and where ``NEGOTIATE_APP`` is missing.
+    """
+    settings = {
+        name.removeprefix(_PREFIX).lower(): value
+        for name, value in environ.items()
+        if name.startswith(_PREFIX)
+    }
+    app = settings.pop("app", None)
+    if app is None:
+        raise ConfigurationError("NEGOTIATE_APP is missing: write 'package.module:app'")
+    return _protect(app, settings, lambda name: _PREFIX + name.upper())
+
+
+def paste_filter(
+    app: WSGIApplication, global_conf: Mapping[str, str], **settings: str
+) -> NegotiateMiddleware:
+    """The same as a filter of PasteDeploy: ``use = egg:negotiate-wsgi``."""
+    return protect(app, **settings)
+
+
+def _protect(
+    app: WSGIApplication | str, settings: Mapping[str, Any], spell: Callable[[str], str]
+) -> NegotiateMiddleware:
+    if unknown := sorted(settings.keys() - _READERS.keys()):
+        known = ", ".join(map(spell, _READERS))
+        raise ConfigurationError(f"no such setting: {', '.join(map(spell, unknown))} (of {known})")
+    options = {
+        name: _READERS[name](spell(name), value) if isinstance(value, str) else value
+        for name, value in settings.items()
+    }
+    session = _taken("session_", options)
+    key_file = options.pop("secret_key_file", None)
+    if key_file:
+        _need_free("session", "secret_key_file", options, spell)
+        options["session"] = _read_session(spell("secret_key_file"), key_file, session)
+    elif session:
+        raise ConfigurationError(f"{spell('session_*')} needs {spell('secret_key_file')}")
+    if exempt := _taken("exempt_", options):
+        _need_free("required", "exempt_*", options, spell)
+        options["required"] = unless(**exempt)
+    return NegotiateMiddleware(_import_app(spell("app"), app), **options)
+
+
+def _taken(prefix: str, options: dict[str, Any]) -> dict[str, Any]:
+    """The options whose name begins with *prefix*, taken out of *options*, without it."""
+    names = [name for name in options if name.startswith(prefix)]
+    return {name.removeprefix(prefix): options.pop(name) for name in names}
+
+
+def _need_free(
+    name: str, other: str, options: Mapping[str, Any], spell: Callable[[str], str]
+) -> None:
+    if name in options:
+        raise ConfigurationError(f"{spell(name)} and {spell(other)} exclude each other")
+
+
+def _read_session(name: str, path: str, options: dict[str, Any]) -> SessionCookie:
+    try:
+        keys = Path(path).read_text(encoding="utf-8").split()
+    except (OSError, UnicodeDecodeError) as exc:
+        # Not the exception's text, nor the exception: a decoder's says what was in the file.
+        problem = exc.strerror if isinstance(exc, OSError) else "not UTF-8"
+        raise ConfigurationError(f"{name}={path!r} cannot be read: {problem}") from None
+    return SessionCookie(keys[0] if keys else "", fallbacks=keys[1:], **options)
+
+
+def _import_app(name: str, app: WSGIApplication | str) -> WSGIApplication:
+    if not isinstance(app, str):
+        return app
+    found = _object(name, app.removesuffix("()"))
+    return found() if app.endswith("()") else found  # type: ignore[no-any-return]
+
+
+def _object(name: str, text: str) -> Any:
+    if not re.fullmatch(r"[\w.]+:[\w.]+", text):
+        raise ConfigurationError(f"{name}={text!r}: write 'package.module:name'")
+    try:
+        return pkgutil.resolve_name(text)
+    except (ImportError, AttributeError) as exc:
+        raise ConfigurationError(f"{name}={text!r} cannot be imported: {exc}") from exc
+
+
+def _text(name: str, text: str) -> str:
+    if not text.strip():
+        raise ConfigurationError(f"{name} is empty: leave it out, or write a value")
+    return text.strip()
+
+
+def _words(name: str, text: str) -> list[str]:
+    return re.split(r"[\s,]+", _text(name, text))
+
+
+def _words_or_none(name: str, text: str) -> list[str]:
+    return text.replace(",", " ").split()
+
+
+def _flag(name: str, text: str) -> bool:
+    flags = dict.fromkeys(("yes", "true", "on", "1"), True)
+    flags |= dict.fromkeys(("no", "false", "off", "0"), False)
+    if (flag := flags.get(text.strip().lower())) is None:
+        raise ConfigurationError(f"{name}={text!r}: write yes or no")
+    return flag
+
+
+def _flag_or_object(name: str, text: str) -> Any:
+    return _object(name, text) if ":" in text else _flag(name, text)
+
+
+def _number(name: str, text: str) -> int:
+    if not re.fullmatch(r"\s*[0-9]+\s*", text):
+        raise ConfigurationError(f"{name}={text!r}: write a number")
+    return int(text)
+
+
+_READERS: dict[str, Callable[[str, str], Any]] = {
+    "service": _text,
+    "hostname": _words,
+    "keytab": _text,
+    "required": _flag_or_object,
+    "realms": _words,
+    "strip_realm": _flag,
+    "authorize": _object,
+    "session": _object,
+    "trusted_origins": _words_or_none,
+    "unauthorized": _object,
+    "forbidden": _object,
+    "discard_body": _number,
+    "acceptor": _object,
+    "secret_key_file": _text,
+    "session_max_age": _number,
+    "session_name": _text,
+    "session_domain": _text,
+    "session_path": _text,
+    "session_secure": _flag,
+    "session_samesite": _text,
+    "exempt_paths": _words,
+    "exempt_prefixes": _words,
+    "exempt_preflights": _flag,
+}

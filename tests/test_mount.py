@@ -1,0 +1,184 @@
+"""Sign-on in front of an application that knows nothing of it."""
+
+import inspect
+import subprocess
+import sys
+from importlib.metadata import entry_points
+
+import pytest
+from sites import TESTS, WsgiSite
+from test_header import GOOD, negotiate
+from test_middleware import app
+from test_session import KEY, OLD_KEY, set_cookies
+
+from negotiate_wsgi import ConfigurationError, NegotiateMiddleware, SessionCookie, protect
+from negotiate_wsgi.mount import _READERS, from_environ
+
+ACCEPTOR = {"acceptor": "mounted:acceptor"}
+
+
+def mounted(**settings):
+    return WsgiSite(protect("mounted:app", **ACCEPTOR | settings))
+
+
+def answered(site, path="/", **request):
+    return site.request(path, negotiate(GOOD), **request).status
+
+
+@pytest.mark.parametrize("named", ["mounted:app", "mounted:create_app()", app])
+def test_the_app_by_name_or_itself(named):
+    site = WsgiSite(protect(named, **ACCEPTOR))
+    assert site.request("/", negotiate(GOOD)).text == "alice@EXAMPLE.TEST alice None"
+    assert site.request("/").status == 401
+
+
+def test_every_option_can_be_written_as_text():
+    middleware = set(inspect.signature(NegotiateMiddleware).parameters) - {"app"}
+    cookie = set(inspect.signature(SessionCookie).parameters) - {"secret_key", "fallbacks"}
+    exempt = {"exempt_paths", "exempt_prefixes", "exempt_preflights"}
+    expected = middleware | {f"session_{name}" for name in cookie} | exempt | {"secret_key_file"}
+    assert set(_READERS) == expected
+
+
+def test_every_option_stands_in_the_docstring_or_is_the_middlewares():
+    middleware = inspect.signature(NegotiateMiddleware).parameters
+    for name in _READERS.keys() - middleware.keys():
+        assert f"``{name}``" in protect.__doc__
+
+
+@pytest.mark.parametrize(
+    ("settings", "status"),
+    [
+        ({"realms": "EXAMPLE.TEST"}, 200),
+        ({"realms": "OTHER.TEST, EXAMPLE.TEST"}, 200),
+        ({"realms": ["EXAMPLE.TEST"]}, 200),
+        ({"realms": "OTHER.TEST"}, 403),
+        ({"authorize": "mounted:nobody"}, 403),
+        ({"realms": "EXAMPLE.TEST", "strip_realm": "Yes"}, 200),
+        ({"discard_body": " 0 "}, 200),
+    ],
+)
+def test_settings_as_text(settings, status):
+    assert answered(mounted(**settings)) == status
+
+
+@pytest.mark.parametrize(
+    ("settings", "status"),
+    [
+        ({}, 401),
+        ({"required": "yes"}, 401),
+        ({"required": "off"}, 200),
+        ({"required": "mounted:never"}, 200),
+        ({"exempt_paths": "/health /x"}, 401),
+        ({"exempt_paths": "/"}, 200),
+        ({"exempt_prefixes": "/"}, 200),
+        ({"exempt_preflights": "yes"}, 401),
+    ],
+)
+def test_whom_to_ask_as_text(settings, status):
+    assert mounted(**settings).request("/").status == status
+
+
+def test_trusted_origins_may_be_empty():
+    foreign = [("Origin", "https://evil.test")]
+    for text, status in (("", 403), ("https://evil.test", 200), ("https://other.test", 403)):
+        site = mounted(trusted_origins=text)
+        assert answered(site, method="POST", headers=foreign) == status
+
+
+def test_a_session_from_a_key_file_and_its_rotation(tmp_path):
+    file = tmp_path / "key"
+    file.write_text(f"{'old' * 20}\n")
+    [old] = set_cookies(mounted(secret_key_file=str(file)).request("/", negotiate(GOOD)))
+    file.write_text(f"{'new' * 20}\n{'old' * 20}\n")
+    settings = {"secret_key_file": str(file), "session_max_age": "60", "session_name": "who"}
+    rotated = mounted(**settings | {"session_name": "negotiate"})
+    assert rotated.request("/", headers=[("Cookie", old.split(";")[0])]).status == 200
+    [new] = set_cookies(mounted(**settings).request("/", negotiate(GOOD)))
+    assert new.startswith("who=")
+    assert "Max-Age=60;" in new
+    file.write_text("new" * 20)
+    rotated = mounted(**settings | {"session_name": "negotiate"})
+    assert rotated.request("/", headers=[("Cookie", old.split(";")[0])]).status == 401
+
+
+def from_variables(**variables):
+    return from_environ({f"NEGOTIATE_{name}": value for name, value in variables.items()})
+
+
+def test_variables():
+    environ = {"APP": "mounted:app", "ACCEPTOR": "mounted:acceptor", "REALMS": "OTHER.TEST"}
+    assert answered(WsgiSite(from_variables(**environ))) == 403
+    assert answered(WsgiSite(from_variables(**environ | {"REALMS": "EXAMPLE.TEST"}))) == 200
+
+
+@pytest.mark.parametrize(
+    ("variables", "says"),
+    [
+        ({"APP": None}, "NEGOTIATE_APP is missing"),
+        ({"APP": ""}, "NEGOTIATE_APP='': write 'package.module:name'"),
+        ({"APP": "mounted"}, "NEGOTIATE_APP='mounted': write"),
+        ({"APP": "mounted.app"}, "NEGOTIATE_APP='mounted.app': write"),
+        ({"APP": "no_such_module:app"}, "NEGOTIATE_APP='no_such_module:app' cannot be imported"),
+        ({"APP": "mounted:no_such_app"}, "cannot be imported"),
+        ({"APP": "mounted:acceptor"}, "write a WSGI application"),
+        ({"HOSTNAM": "x"}, "no such setting: NEGOTIATE_HOSTNAM .*NEGOTIATE_HOSTNAME"),
+        ({"HOSTNAME": ""}, "NEGOTIATE_HOSTNAME is empty"),
+        ({"REALMS": " "}, "NEGOTIATE_REALMS is empty"),
+        ({"REQUIRED": "maybe"}, "NEGOTIATE_REQUIRED='maybe': write yes or no"),
+        ({"STRIP_REALM": "yes"}, "realms"),
+        ({"DISCARD_BODY": "1 MB"}, "NEGOTIATE_DISCARD_BODY='1 MB': write a number"),
+        ({"AUTHORIZE": "mounted"}, "NEGOTIATE_AUTHORIZE='mounted': write"),
+        ({"TRUSTED_ORIGINS": "example.com"}, "trusted_origins"),
+        ({"SECRET_KEY_FILE": "/no/such/file"}, "NEGOTIATE_SECRET_KEY_FILE='/no/such/file' cannot"),
+        ({"SECRET_KEY_FILE": "/dev/null"}, "fewer than 32 bytes"),
+        ({"SESSION_MAX_AGE": "60"}, "needs NEGOTIATE_SECRET_KEY_FILE"),
+        ({"SESSION": "mounted:app"}, "SessionCookie"),
+        ({"EXEMPT_PATHS": "health"}, "'/health'"),
+        (
+            {"EXEMPT_PATHS": "/health", "REQUIRED": "yes"},
+            "REQUIRED and NEGOTIATE_EXEMPT_.* exclude",
+        ),
+        ({"SECRET_KEY_FILE": "/dev/null", "SESSION": "mounted:app"}, "exclude"),
+    ],
+)
+def test_what_is_wrong_is_a_clear_error(variables, says):
+    variables = {"APP": "mounted:app", "ACCEPTOR": "mounted:acceptor"} | variables
+    with pytest.raises(ConfigurationError, match=says):
+        from_variables(**{name: value for name, value in variables.items() if value is not None})
+
+
+def test_a_key_file_that_is_no_text_is_not_quoted(tmp_path):
+    (tmp_path / "key").write_bytes(OLD_KEY)
+    with pytest.raises(ConfigurationError, match="not UTF-8") as problem:
+        mounted(secret_key_file=str(tmp_path / "key"))
+    assert problem.value.__cause__ is None
+    assert "older" not in str(problem.value)
+    (tmp_path / "key").write_text(KEY[:20].replace(" ", "-"))
+    with pytest.raises(ConfigurationError, match="32 bytes") as problem:
+        mounted(secret_key_file=str(tmp_path / "key"))
+    assert "example" not in str(problem.value)
+
+
+def run(script, **variables):
+    environ = {"PYTHONPATH": str(TESTS), "PATH": "/usr/bin:/bin"} | variables
+    return subprocess.run(
+        [sys.executable, "-c", script], env=environ, capture_output=True, text=True
+    )
+
+
+def test_the_module_for_servers():
+    script = "from negotiate_wsgi.wsgi import application; print(application.app.__name__)"
+    variables = {"NEGOTIATE_APP": "mounted:app", "NEGOTIATE_ACCEPTOR": "mounted:acceptor"}
+    assert run(script, **variables).stdout == "app\n"
+    failed = run(script, **variables, NEGOTIATE_REALM="EXAMPLE.TEST")
+    assert "ConfigurationError: no such setting: NEGOTIATE_REALM" in failed.stderr
+    assert "NEGOTIATE_APP is missing" in run(script).stderr
+
+
+def test_paste_deploy_finds_the_filter():
+    [point] = entry_points(group="paste.filter_app_factory", name="main")
+    site = WsgiSite(point.load()(app, {"here": "/"}, realms="OTHER.TEST", **ACCEPTOR))
+    assert answered(site) == 403
+    with pytest.raises(ConfigurationError, match="no such setting: realm "):
+        point.load()(app, {}, realm="OTHER.TEST")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from hmac import compare_digest
 from typing import TYPE_CHECKING, Literal
 
-from itsdangerous import Signer, base64_decode, base64_encode
+from itsdangerous import BadSignature, Signer, base64_decode, base64_encode
 from werkzeug.http import dump_cookie
 
 from negotiate_wsgi.exceptions import ConfigurationError
@@ -85,6 +85,8 @@ class SessionCookie:
         self._secure = secure
         secure_name = "__Host-negotiate" if host_only else "negotiate"
         self._names = {True: name or secure_name, False: name or "negotiate"}
+        # Most requests bring a cookie that has been seen before. What raises is not remembered.
+        self._verified = functools.lru_cache(maxsize=1024)(self._verify)
         self._set_cookie = functools.partial(
             dump_cookie, domain=domain, path=path, samesite=samesite, httponly=True, max_size=0
         )
@@ -99,7 +101,7 @@ class SessionCookie:
         # and undoes quotes, which our values never have.
         for pair in header.split(";"):
             key, _, value = pair.partition("=")
-            if key.strip() == name and (identity := self._verify(value.strip())):
+            if key.strip() == name and (identity := self._identify(value.strip())):
                 return identity
         return None
 
@@ -139,18 +141,24 @@ class SessionCookie:
         principal = base64_encode(identity.principal).decode()
         return self._signers[0].sign(f"{principal}.{int(time.time()) + self._max_age}").decode()
 
-    def _verify(self, cookie: str) -> Identity | None:
+    def _identify(self, cookie: str) -> Identity | None:
         if len(cookie) > _COOKIE_SIZE or not cookie.isascii():
             return None
+        try:
+            identity, expires = self._verified(cookie)
+        except BadSignature:
+            return None
+        return identity if time.time() < expires else None
+
+    def _verify(self, cookie: str) -> tuple[Identity, int]:
+        """Whom a cookie of ours names, and when it expires, in seconds since the epoch."""
         payload, _, _ = cookie.rpartition(".")
         # Signing again and comparing whole texts leaves no second spelling of a good signature,
         # which base64 would.
         if not any(compare_digest(s.sign(payload), cookie.encode()) for s in self._signers):
-            return None
+            raise BadSignature("no key of ours signed this")
         principal, _, expires = payload.partition(".")
-        if time.time() >= int(expires):
-            return None
-        return Identity(base64_decode(principal).decode(), None, "session")
+        return Identity(base64_decode(principal).decode(), None, "session"), int(expires)
 
     def _dump(self, environ: WSGIEnvironment, value: str, max_age: int) -> str:
         secure = self._is_secure(environ)

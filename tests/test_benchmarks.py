@@ -24,3 +24,14 @@ def test_accept_compares_all_subjects_in_one_run():
     assert ratios["Debian", "bare"] < 1.0
     assert ratios["small", "WSGI-Kerberos"] < 1.0
     assert ratios["Debian", "WSGI-Kerberos"] < 0.7
+
+
+def test_session_compares_with_the_unprotected_application():
+    script = Path(__file__).parent / "benchmarks" / "session.py"
+    command = [sys.executable, str(script), "--rounds", "2", "--seconds", "1"]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    [added] = re.findall(r"^in process +\+ *([\d.]+) us", said, re.MULTILINE)
+    ratios = dict(re.findall(r"^(\S+) .* ratio ([\d.]+) ", said, re.MULTILINE))
+    assert set(ratios) == {"gunicorn-gthread", "uwsgi"}
+    assert float(added) < 15
+    assert all(0.4 < float(ratio) < 1.3 for ratio in ratios.values())

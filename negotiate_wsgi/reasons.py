@@ -58,7 +58,7 @@ class Reason(StrEnum):
         "Configure the client to send its Kerberos ticket with the first token.")
 
     CROSS_SITE = ("cross-site", 403, WARNING,
-        "A page of another site asked for this in your name, and it may not.",
+        "The page of another site asked for this in your name, which this site does not allow.",
         "If that page may, add its origin, or that of this site if a proxy rewrites the Host "
         "header, to trusted_origins=.")
 

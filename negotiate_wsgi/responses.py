@@ -39,17 +39,23 @@ _PAGE = """<!doctype html>
 <meta name="viewport" content="width=device-width">
 <title>{title}</title>
 <style>
-:root {{ color-scheme: light dark }}
-body {{ max-width: 34rem; margin: 12vh auto; padding: 0 1.5rem; font: 1.05rem/1.6 system-ui }}
-h1 {{ font-size: 1.6rem; line-height: 1.2 }}
-a {{ padding: .5rem 1.2rem; border: 1px solid; border-radius: .4rem; color: inherit }}
+:root {{ color-scheme: light dark; --wall: #eef2f6; --card: #fff; --ink: #1c2733; --line: #d5dde6 }}
+@media (prefers-color-scheme: dark) {{
+:root {{ --wall: #12181f; --card: #1d2630; --ink: #e8edf2; --line: #35424f }}
+}}
+body {{ margin: 0; padding: 12vh 1rem; background: var(--wall); color: var(--ink); font: 1rem/1.6 system-ui, sans-serif }}
+main {{ max-width: 34rem; margin: auto; padding: 2rem 2.2rem; background: var(--card); border: 1px solid var(--line); border-radius: .8rem }}
+h1 {{ margin: 0; font-size: 1.6rem; line-height: 1.2 }}
+a {{ display: inline-block; padding: .5rem 1.3rem; border-radius: .4rem; background: var(--ink); color: var(--card); text-decoration: none }}
 small {{ opacity: .7 }}
 </style>
+<main>
 <h1>{title}</h1>
 <p>{cause}</p>
 <p>{advice}</p>
 {action}
 <p><small>Status {status}, reason <code>{reason}</code></small></p>
+</main>
 </html>
 """
 

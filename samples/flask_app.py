@@ -1,7 +1,7 @@
 """A Flask application with a public and a protected view.
 
 Shows   `requires_authentication`: the principal is the view's first argument.
-Run     negotiate-wsgi realm -- gunicorn --chdir samples --bind 127.0.0.1:8000 flask_app:app
+Run     negotiate-wsgi realm -- gunicorn --config samples/gunicorn.conf.py flask_app:app
 Expect  curl http://localhost:8000/
         Anybody may read this.
         curl --negotiate --user : http://localhost:8000/whoami    (in the realm)

@@ -1,7 +1,7 @@
 """Sign-on in front of a plain WSGI application.
 
 Shows   one line, `NegotiateMiddleware(app)`, and where the app finds out who is asking.
-Run     negotiate-wsgi realm -- gunicorn --chdir samples --bind 127.0.0.1:8000 wsgi_app:application
+Run     negotiate-wsgi realm -- gunicorn --config samples/gunicorn.conf.py wsgi_app:application
 Expect  curl --negotiate --user : http://localhost:8000/    (in the realm: . the join file it names)
         Hello alice@EXAMPLE.TEST
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -10,8 +11,15 @@ import subprocess
 import pytest
 import sites
 from initiator import Initiator, prolong, token_at
+from playwright.sync_api import sync_playwright
 
 from negotiate_wsgi.realm import Realm
+
+CHROMIUM = shutil.which("chromium")
+FLAGS = [
+    "--auth-server-allowlist=localhost,*.localhost", "--disable-gpu", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
 
 os.environ["LC_ALL"] = "C.UTF-8"  # the library's texts can be localised
 
@@ -166,3 +174,32 @@ def site_without_replay_cache(request, realm):
     yield from site_where(
         request.param, "KRB5RCACHEDIR", str(realm.directory / "no-such-directory")
     )
+
+
+@pytest.fixture(scope="session")
+def playwright():
+    with sync_playwright() as playwright:
+        yield playwright
+
+
+@pytest.fixture
+def browse(realm, playwright, tmp_path):
+    """Opens a browser with a profile of its own, which has met Negotiate before unless it is new."""
+    contexts = []
+
+    def open_browser(new=False, **options):
+        profile = tmp_path / f"profile-{len(contexts)}"
+        profile.mkdir()
+        if not new:
+            seen = {"net": {"received_http_auth_negotiate_headers": True}}
+            (profile / "Local State").write_text(json.dumps(seen))
+        context = playwright.chromium.launch_persistent_context(
+            profile, executable_path=CHROMIUM, args=FLAGS, chromium_sandbox=False,
+            java_script_enabled=False, **options,
+        )  # fmt: skip
+        contexts.append(context)
+        return context.pages[0]
+
+    yield open_browser
+    for context in contexts:
+        context.close()

@@ -1,0 +1,167 @@
+"""Headless Chromium, driven like a person: real tickets, a real server, and its log."""
+
+import os
+import subprocess
+import time
+
+import pytest
+import sites
+
+ROOT = sites.TESTS.parent
+MAX_AGE = 3  # seconds
+
+
+class Server:
+    """A gunicorn with an application of browser_apps, and the log of its requests."""
+
+    def __init__(self, application, log, host="localhost", **environ):
+        self.port = sites.free_port()
+        self.url = f"http://{host}:{self.port}"
+        self._log = log
+        command = [
+            *sites.command("gunicorn-gthread", self.port, f"browser_apps:{application}"),
+            "--access-logfile", log, "--access-logformat", "%(s)s %(r)s",
+        ]  # fmt: skip
+        path = os.pathsep.join([str(sites.TESTS), str(ROOT / "samples")])
+        self._process = subprocess.Popen(
+            command, env={**os.environ, "PYTHONPATH": path, "SECRET_KEY": "k" * 32, **environ},
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        sites.wait_for(self.port, self._process)
+
+    @property
+    def requests(self):
+        """Status, method, path and protocol of each."""
+        return [line.split() for line in self._log.read_text().splitlines()]
+
+    def statuses(self, path):
+        return [int(status) for status, _, requested, _ in self.requests if requested == path]
+
+    def close(self):
+        self._process.terminate()
+        self._process.wait(20)
+
+
+@pytest.fixture
+def serve(realm, tmp_path):
+    servers = []
+
+    def start(application="application", **options):
+        servers.append(Server(application, tmp_path / f"{len(servers)}.log", **options))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+def who(page):
+    return page.locator("#principal").text_content(), page.locator("#source").text_content().strip()
+
+
+def screenshot(page, name):
+    """For a person to look at, where SCREENSHOTS names a directory."""
+    if directory := os.environ.get("SCREENSHOTS"):
+        page.screenshot(path=f"{directory}/{name}.png", full_page=True)
+
+
+def test_first_visit_of_a_fresh_profile(serve, browse):
+    server, page = serve(), browse(new=True)
+    assert page.goto(server.url).status == 401
+    screenshot(page, "401")
+    assert page.get_by_role("heading").text_content() == "Sign-on needed"
+    page.get_by_role("link", name="Try again").click()
+    assert who(page) == ("alice@EXAMPLE.TEST", "ticket")
+    screenshot(page, "page-by-ticket")
+    page.reload()
+    assert who(page) == ("alice@EXAMPLE.TEST", "session")
+    screenshot(page, "page-by-session")
+
+
+def test_without_a_ticket_there_is_a_page_that_says_so(serve, browse, realm):
+    server = serve()
+    page = browse(env={**os.environ, "KRB5CCNAME": str(realm.directory / "no-such-cache")})
+    for _ in range(2):
+        assert page.goto(server.url).status == 401
+        assert "needs to know who you are" in page.content()
+
+
+def test_a_page_with_ten_assets_costs_22_requests_and_12_with_a_session(serve, browse):
+    counted = {}
+    for application in ("without_session", "application"):
+        server, page = serve(application), browse()
+        page.goto(server.url, wait_until="networkidle")
+        assert who(page) == ("alice@EXAMPLE.TEST", "ticket")
+        assets = {path for _, _, path, _ in server.requests} - {"/"}
+        assert len(assets) == 10
+        assert {server.statuses(path)[-1] for path in assets} == {200}
+        counted[application] = len(server.requests)
+    assert counted["without_session"] == 22
+    assert counted["application"] <= 12
+
+
+def test_sign_on_again_after_expiry(serve, browse):
+    server, page = serve(MAX_AGE=str(MAX_AGE)), browse()
+    page.goto(server.url)
+    page.reload()
+    assert who(page) == ("alice@EXAMPLE.TEST", "session")
+    time.sleep(MAX_AGE)
+    page.reload()
+    assert who(page) == ("alice@EXAMPLE.TEST", "ticket")
+    assert server.statuses("/") == [401, 200, 200, 401, 200]
+
+
+@pytest.mark.parametrize("expired", [False, True])
+def test_a_form_is_posted_once_and_whole(serve, browse, expired):
+    server, page = serve(MAX_AGE=str(MAX_AGE)), browse()
+    page.goto(server.url)
+    page.get_by_role("textbox").fill("W\xfcnsche & <more>")
+    if expired:
+        time.sleep(MAX_AGE)
+    page.get_by_role("button", name="Post").click()
+    posted = page.locator("#posted").text_content()
+    assert posted == "alice@EXAMPLE.TEST wrote: W\xfcnsche & <more>"
+    assert server.statuses("/note") == ([401, 200] if expired else [200])
+    screenshot(page, "posted")
+
+
+def test_forget(serve, browse):
+    server, page = serve(), browse()
+    page.goto(server.url)
+    page.get_by_role("button", name="Forget").click()
+    assert who(page) == ("alice@EXAMPLE.TEST", "ticket")
+    assert server.statuses("/leave") == [303]
+    assert server.statuses("/") == [401, 200, 401, 200]
+
+
+def test_the_cookie_is_not_for_scripts(serve, browse):
+    server, page = serve(), browse()
+    page.goto(server.url)
+    [cookie] = page.context.cookies()
+    assert (cookie["name"], cookie["httpOnly"], cookie["sameSite"]) == ("negotiate", True, "Lax")
+
+
+def test_403(serve, browse):
+    server, page = serve(), browse()
+    assert page.goto(f"{server.url}/not-you/").status == 403
+    assert page.get_by_role("heading").text_content() == "You may not come in here"
+    screenshot(page, "403")
+
+
+@pytest.mark.parametrize("foreign_host", ["evil.localhost", "127.0.0.1"])
+@pytest.mark.parametrize("application", ["without_session", "application"])
+def test_a_foreign_page_posts_in_the_users_name(serve, browse, application, foreign_host):
+    """The attack works on an app without trusted_origins, and the cure is to give it."""
+    server, page = serve(application), browse()
+    evil = serve("foreign", host=foreign_host, TARGET=f"{server.url}/note")
+    page.goto(server.url)
+    page.goto(evil.url)
+    page.get_by_role("button", name="Claim it").click()
+    if application == "without_session":
+        assert page.locator("#posted").text_content() == "alice@EXAMPLE.TEST wrote: I resign"
+        assert server.statuses("/note")[-1] == 200
+    else:
+        assert page.get_by_role("heading").text_content() == "You may not come in here"
+        assert "cross-site" in page.content()
+        assert server.statuses("/note") == [403]
+        screenshot(page, "cross-site")

@@ -112,9 +112,9 @@ class NegotiateMiddleware:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request, as PEP 3333 has it."""
         earlier = keys.cleanse(environ)
-        if self._origins and self._origins.forbid(environ):
-            _log(environ, Refusal(Reason.CROSS_SITE))
-            return self._refuse(Reason.CROSS_SITE, None, environ, start_response)
+        if self._origins and (foreign := self._origins.objection(environ)):
+            _log(environ, foreign)
+            return self._refuse(foreign.reason, None, environ, start_response)
         authorization = environ.get("HTTP_AUTHORIZATION")
         session = self._session
         if session and authorization is None and (known := session.read(environ)):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from negotiate_wsgi.exceptions import ConfigurationError
+from negotiate_wsgi.reasons import Reason, Refusal
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -36,20 +37,22 @@ class Origins:
                 )
         return cls(frozenset(map(str.lower, trusted)))
 
-    def forbid(self, environ: WSGIEnvironment) -> bool:
-        """Whether a page that is neither ours nor trusted sent a request with an unsafe method.
+    def objection(self, environ: WSGIEnvironment) -> Refusal | None:
+        """A refusal if a page that is neither ours nor trusted sent this with an unsafe method.
 
         Browsers say so, and no page can make them say otherwise: in ``Sec-Fetch-Site``, which
         they send over TLS and to localhost alone, and in ``Origin``. Other clients send neither,
         and no page speaks through them.
         """
         if environ["REQUEST_METHOD"] in _SAFE_METHODS:
-            return False
+            return None
         origin = environ.get("HTTP_ORIGIN", "").lower()
+        site = environ.get("HTTP_SEC_FETCH_SITE", "none").lower()
         if origin in self.trusted:
-            return False
-        # "same-site" is another host of our domain, and on an intranet that is everybody.
-        if environ.get("HTTP_SEC_FETCH_SITE", "none").lower() not in ("none", "same-origin"):
-            return True
-        # The scheme is not compared: behind a proxy that ends TLS we may not know ours.
-        return bool(origin) and origin.rpartition("://")[2] != environ.get("HTTP_HOST", "").lower()
+            return None
+        # "same-site" is another host of our domain, and on an intranet that is everybody. Schemes
+        # are not compared: behind a proxy that ends TLS we may not know ours.
+        is_ours = not origin or origin.rpartition("://")[2] == environ.get("HTTP_HOST", "").lower()
+        if is_ours and site in ("none", "same-origin"):
+            return None
+        return Refusal(Reason.CROSS_SITE, f"Origin: {origin or 'none'}, Sec-Fetch-Site: {site}")

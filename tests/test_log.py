@@ -86,6 +86,14 @@ def test_policy_decisions(caplog):
     assert (refused.levelname, refused.principal) == ("INFO", "alice@EXAMPLE.TEST")
 
 
+def test_a_foreign_page_is_a_warning_that_names_it(caplog):
+    headers = [("Origin", "https://evil.test")]
+    site(trusted_origins=[]).request("/pay", negotiate(GOOD), method="POST", headers=headers)
+    record = only(caplog)
+    assert (record.levelname, record.reason, record.path) == ("WARNING", "cross-site", "/pay")
+    assert "https://evil.test" in record.getMessage()
+
+
 def test_a_failing_authorize_is_an_error_with_its_traceback(caplog):
     def authorize(identity):
         raise ConnectionError("the directory is down")

@@ -6,7 +6,8 @@ import sys
 from importlib.metadata import entry_points
 
 import pytest
-from sites import TESTS, WsgiSite
+import sites
+from sites import TESTS, WsgiSite, free_port
 from test_header import GOOD, negotiate
 from test_middleware import app
 from test_session import KEY, OLD_KEY, set_cookies
@@ -174,6 +175,45 @@ def test_the_module_for_servers():
     failed = run(script, **variables, NEGOTIATE_REALM="EXAMPLE.TEST")
     assert "ConfigurationError: no such setting: NEGOTIATE_REALM" in failed.stderr
     assert "NEGOTIATE_APP is missing" in run(script).stderr
+
+
+@pytest.fixture
+def uwsgi(monkeypatch):
+    """Starts uWSGI as an administrator would, with nothing but variables."""
+    processes = []
+
+    def start(**variables):
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("PYTHONPATH", str(TESTS))
+        port = free_port()
+        command = sites.command("uwsgi", port, "negotiate_wsgi.wsgi:application")
+        process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+        processes.append(process)
+        return port, process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def test_uwsgi_s_module(uwsgi, realm):
+    port, process = uwsgi(NEGOTIATE_APP="mounted:app", NEGOTIATE_HOSTNAME="localhost")
+    sites.wait_for(port, process)
+    url = f"http://localhost:{port}/"
+    answer = subprocess.check_output(["curl", "-s", "--negotiate", "-u", ":", url], text=True)
+    assert answer == "alice@EXAMPLE.TEST alice None"
+    assert "(no-credentials)" in subprocess.check_output(["curl", "-s", url], text=True)
+
+
+def test_uwsgi_does_not_start_with_a_wrong_setting_and_says_which(uwsgi):
+    _, process = uwsgi(NEGOTIATE_APP="mounted:app", NEGOTIATE_HOSTNAMES="localhost")
+    _, said = process.communicate(timeout=20)
+    assert "no such setting: NEGOTIATE_HOSTNAMES" in said
+    assert process.returncode != 0
 
 
 def test_paste_deploy_finds_the_filter():

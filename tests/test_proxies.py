@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -108,7 +109,10 @@ def test_one_browser_session_over_two_backends(site, browse):
     visit(page, site, 20)
     assert site.challenges() == 1
 
-    site.kill_a_backend()
+    killer = threading.Timer(0.5, site.kill_a_backend)
+    killer.start()
+    visit(page, site, 60)
+    assert killer.finished.is_set()
     one, two = site.answered()
     visit(page, site, 20)
     assert site.answered()[0] == one

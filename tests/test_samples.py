@@ -99,7 +99,7 @@ def test_sample(sample, large_ticket):
     assert not Path(join).exists()
 
 
-def test_the_unit_is_one_and_its_service_answers(tmp_path, realm, monkeypatch):
+def test_the_unit_is_one_and_its_service_answers(tmp_path, realm, large_ticket):
     """Without systemd as process 1: what it would hand to the service is put in its place here."""
     unit = (ROOT / "samples" / "negotiate-wsgi.service").read_text()
     for path in ("/opt/myapp/bin", "/opt/myapp"):
@@ -124,8 +124,11 @@ def test_the_unit_is_one_and_its_service_answers(tmp_path, realm, monkeypatch):
     try:
         wait_for_port(8000, process)
         url = "http://localhost:8000/"
-        answer = subprocess.check_output(["curl", "-s", "--negotiate", "-u", ":", url], text=True)
-        assert answer == "Hello alice@EXAMPLE.TEST\n"
+        enlarge = [large_ticket, realm.ccache("alice"), "HTTP/localhost@EXAMPLE.TEST", str(BYTES)]
+        sign_on = ["curl", "-s", "--negotiate", "-u", ":", url]
+        for prepare in (["true"], enlarge):
+            subprocess.run(prepare, check=True, stdout=subprocess.DEVNULL)
+            assert subprocess.check_output(sign_on, text=True) == "Hello alice@EXAMPLE.TEST\n"
         assert "(no-credentials)" in subprocess.check_output(["curl", "-s", url], text=True)
     finally:
         process.terminate()

@@ -141,7 +141,7 @@ class NegotiateMiddleware:
         """Who is asking is known; *token* proves the server to a client that sent a ticket."""
         proof = write_token(token) if token else None
         if objection := self._objection(identity, environ):
-            if self._session and identity.source == "session":
+            if self._session and identity.source == "session" and objection.status == 403:
                 # The next request is asked for a ticket: it may be another principal's by now.
                 start_response = self._session.keep(environ, None, start_response)
                 forget(environ)

@@ -299,7 +299,8 @@ def test_the_policy_is_asked_again():
 
 def test_authorize_that_fails_is_a_500_and_no_pass():
     cookie = "=".join(sign_on(site()))
-    assert ask(site(authorize=lambda identity: 1 / 0), cookie).status == 500
+    answer = ask(site(authorize=lambda identity: 1 / 0), cookie)
+    assert (answer.status, set_cookies(answer)) == (500, [])
 
 
 def test_who_is_kept_out_gets_no_cookie():

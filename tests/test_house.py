@@ -13,7 +13,7 @@ import negotiate_wsgi
 ROOT = Path(__file__).parent.parent
 CORE = ROOT / "negotiate_wsgi"
 ADAPTER = ROOT / "flask_adapter"
-TOOLS = {"realm", "__main__"}
+TOOLS = {"realm", "testing", "__main__"}
 #: Where a server's configuration comes in; no request passes through here.
 MOUNTS = {"mount", "wsgi"}
 
@@ -27,7 +27,7 @@ FLOORS = [
     {"middleware"},
     {"mount"},
     {"", "wsgi"},
-    {"realm"},
+    {"realm", "testing"},
     {"__main__"},
 ]
 OWNERS = {

@@ -43,6 +43,9 @@ def test_python_blocks(block, www, monkeypatch):
     monkeypatch.setenv("SECRET_KEY", "k" * 32)
     names = {"__name__": "readme"}
     exec(compile(block, "README.md", "exec"), names)
+    if "assert" in block:
+        assert names["client"].get("/").status_code == 401
+        return
     site = WsgiSite(names.get("application") or names["app"])
     path = next(iter(re.findall(r'route\("(.*?)"', block)), "/")
     user = "root/admin" if "/admin" in block else "alice"

@@ -1,0 +1,130 @@
+"""Can my tests have it, with no KDC? A realm that is only pretended, and clients of it."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import secrets
+from base64 import b64encode
+from typing import TYPE_CHECKING, Any
+
+from werkzeug.datastructures import Headers
+from werkzeug.test import Client
+
+from negotiate_wsgi.acceptors import Accepted, Refused
+from negotiate_wsgi.exceptions import AcceptorError
+from negotiate_wsgi.reasons import Reason
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+    from werkzeug.test import TestResponse
+
+_SPNEGO = bytes.fromhex("06062b0601050502")  # RFC 4178 section 3
+_KRB5 = bytes.fromhex("06092a864886f712010202")  # RFC 4121 section 1
+_TICKET = b"a pretended ticket: "
+_SIGNATURE_SIZE = 32  # bytes, of SHA-256
+
+
+class PretendRealm:
+    """An acceptor whose tokens name the user, for the tests of an application.
+
+    .. code-block:: python
+
+        realm = PretendRealm()
+        client = realm.client(NegotiateMiddleware(app, acceptor=realm))
+        assert client.get("/", negotiate="alice@EXAMPLE.TEST").status_code == 200
+        assert client.get("/", negotiate=Reason.EXPIRED).status_code == 401
+
+    All but the acceptor is the real thing: header, policy, pages, mutual token, session. Tokens
+    are framed as a browser's are, are good for once, and are signed with a key that this object
+    alone has: nobody signs on to a server that was left with a realm like this.
+
+    :param service: the SPN that the tickets are for.
+    """
+
+    def __init__(self, service: str = "HTTP/localhost@EXAMPLE.TEST") -> None:
+        self._service = service
+        self._key = secrets.token_bytes()
+        self._seen: set[bytes] = set()
+
+    def token(self, negotiate: str | Reason) -> bytes:
+        """An initial token of the principal *negotiate*, or one that is refused for that reason."""
+        if negotiate is Reason.NO_CREDENTIALS:
+            raise ValueError("to send no credentials, leave negotiate= out")
+        if not isinstance(negotiate, Reason) and "@" not in negotiate:
+            raise ValueError(f"negotiate={negotiate!r}: write a principal, 'alice@EXAMPLE.TEST'")
+        named = {"reason" if isinstance(negotiate, Reason) else "principal": negotiate}
+        ticket = _TICKET + json.dumps(named | {"nonce": secrets.token_hex()}).encode()
+        offers = _der(0xA0, _der(0x30, _KRB5))
+        mech_token = _der(0xA2, _der(0x04, ticket + self._sign(b"ticket", ticket)))
+        return _der(0x60, _SPNEGO + _der(0xA0, _der(0x30, offers + mech_token)))
+
+    def accept(self, token: bytes) -> Accepted | Refused:
+        """What the token names. Raises `AcceptorError` for a reason whose status is 500."""
+        content = token[max(token.find(_TICKET), 0) :]
+        ticket, signature = content[:-_SIGNATURE_SIZE], content[-_SIGNATURE_SIZE:]
+        if not hmac.compare_digest(signature, self._sign(b"ticket", ticket)):
+            return Refused(Reason.WRONG_KEY, "the token is not of this pretended realm")
+        if ticket in self._seen:
+            return Refused(Reason.REPLAYED, "the token has been used before")
+        self._seen.add(ticket)
+        named = json.loads(ticket.removeprefix(_TICKET))
+        if "principal" in named:
+            return Accepted(named["principal"], self._service, self.proof(token))
+        reason = next(reason for reason in Reason if reason == named["reason"])
+        if reason.status == 500:
+            raise AcceptorError(reason, "as the test has asked for")
+        return Refused(reason, "as the test has asked for")
+
+    def proof(self, token: bytes) -> bytes:
+        """The mutual token that answers *token*: a NegTokenResp, accept-completed."""
+        state = _der(0xA0, _der(0x0A, b"\0"))
+        response = _der(0xA2, _der(0x04, self._sign(b"proof", token)))
+        return _der(0xA1, _der(0x30, state + response))
+
+    def client(self, app: WSGIApplication) -> Any:
+        """A werkzeug ``Client`` of *app* that signs on."""
+        return self.client_class(Client)(app)
+
+    def client_class(self, base: type[Client]) -> type[Client]:
+        """*base* with ``negotiate=`` for each request. For Flask's: ``app.test_client_class = ...``.
+
+        The token is sent at once, as curl does, and the server has to prove itself in return:
+        an AssertionError says so where it does not.
+        """
+        realm = self
+
+        class NegotiateClient(base):  # type: ignore[misc, valid-type]
+            def open(self, *args: Any, negotiate: str | Reason | None = None, **kwargs: Any) -> Any:
+                if negotiate is None:
+                    return super().open(*args, **kwargs)
+                if kwargs.get("follow_redirects"):
+                    raise ValueError("negotiate= signs one request: follow redirects one by one")
+                token = realm.token(negotiate)
+                headers = Headers(kwargs.pop("headers", None))
+                headers["Authorization"] = f"Negotiate {b64encode(token).decode()}"
+                response = super().open(*args, headers=headers, **kwargs)
+                if not isinstance(negotiate, Reason):
+                    realm._check_proof(response, token)
+                return response
+
+        return NegotiateClient
+
+    def _check_proof(self, response: TestResponse, token: bytes) -> None:
+        proofs = [v for v in response.headers.getlist("WWW-Authenticate") if " " in v]
+        if response.status_code >= 400 and not proofs:
+            return
+        if proofs != [f"Negotiate {b64encode(self.proof(token)).decode()}"]:
+            raise AssertionError("the server has not proved itself: does anything guard this URL?")
+
+    def _sign(self, purpose: bytes, content: bytes) -> bytes:
+        return hmac.new(self._key, purpose + content, "sha256").digest()
+
+
+def _der(tag: int, content: bytes) -> bytes:
+    """A DER element (X.690 section 8.1.3), of up to 65535 bytes."""
+    if len(content) < 0x80:
+        return bytes([tag, len(content)]) + content
+    if len(content) < 0x100:
+        return bytes([tag, 0x81, len(content)]) + content
+    return bytes([tag, 0x82]) + len(content).to_bytes(2, "big") + content

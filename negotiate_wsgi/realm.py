@@ -111,6 +111,10 @@ class Realm:
         self.kadmin("addprinc", user, typed=f"{self.password(user)}\n" * 2)
         self.kinit(user)
 
+    def has_user(self, user: str) -> bool:
+        """Whether *user* has a credential cache."""
+        return os.path.exists(self.ccache(user))
+
     def kinit(self, user: str, *flags: str) -> None:
         """Get *user* a new ticket-granting ticket, with kinit's own *flags*."""
         self._k5.kinit(user, self.password(user), [*flags, "-c", self.ccache(user)])

@@ -1,18 +1,20 @@
-"""Can my tests have it, with no KDC? A realm that is only pretended, and clients of it."""
+"""Can my tests have it, with no KDC? A realm that is only pretended, and clients that sign on."""
 
 from __future__ import annotations
 
 import hmac
 import json
 import secrets
-from base64 import b64encode
-from typing import TYPE_CHECKING, Any
+from base64 import b64decode
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
 
 from werkzeug.datastructures import Headers
 from werkzeug.test import Client
 
 from negotiate_wsgi.acceptors import Accepted, Refused
 from negotiate_wsgi.exceptions import AcceptorError
+from negotiate_wsgi.header import write_token
 from negotiate_wsgi.reasons import Reason
 
 if TYPE_CHECKING:
@@ -23,6 +25,16 @@ _SPNEGO = bytes.fromhex("06062b0601050502")  # RFC 4178 section 3
 _KRB5 = bytes.fromhex("06092a864886f712010202")  # RFC 4121 section 1
 _TICKET = b"a pretended ticket: "
 _SIGNATURE_SIZE = 32  # bytes, of SHA-256
+
+
+class Initiator(Protocol):
+    """The client's side of one negotiation (RFC 2743 section 2.2.1)."""
+
+    token: bytes
+
+    def trusts(self, proof: bytes) -> bool:
+        """Whether the mutual token *proof* is the answer to this very ``token``."""
+        ...
 
 
 class PretendRealm:
@@ -82,43 +94,62 @@ class PretendRealm:
         response = _der(0xA2, _der(0x04, self._sign(b"proof", token)))
         return _der(0xA1, _der(0x30, state + response))
 
+    def initiator(self, negotiate: str | Reason) -> Initiator:
+        """The client's side of one negotiation."""
+        return _PretendInitiator(self, self.token(negotiate))
+
     def client(self, app: WSGIApplication) -> Any:
-        """A werkzeug ``Client`` of *app* that signs on."""
-        return self.client_class(Client)(app)
-
-    def client_class(self, base: type[Client]) -> type[Client]:
-        """*base* with ``negotiate=`` for each request. For Flask's: ``app.test_client_class = ...``.
-
-        The token is sent at once, as curl does, and the server has to prove itself in return:
-        an AssertionError says so where it does not.
-        """
-        realm = self
-
-        class NegotiateClient(base):  # type: ignore[misc, valid-type]
-            def open(self, *args: Any, negotiate: str | Reason | None = None, **kwargs: Any) -> Any:
-                if negotiate is None:
-                    return super().open(*args, **kwargs)
-                if kwargs.get("follow_redirects"):
-                    raise ValueError("negotiate= signs one request: follow redirects one by one")
-                token = realm.token(negotiate)
-                headers = Headers(kwargs.pop("headers", None))
-                headers["Authorization"] = f"Negotiate {b64encode(token).decode()}"
-                response = super().open(*args, headers=headers, **kwargs)
-                if not isinstance(negotiate, Reason):
-                    realm._check_proof(response, token)
-                return response
-
-        return NegotiateClient
-
-    def _check_proof(self, response: TestResponse, token: bytes) -> None:
-        proofs = [v for v in response.headers.getlist("WWW-Authenticate") if " " in v]
-        if response.status_code >= 400 and not proofs:
-            return
-        if proofs != [f"Negotiate {b64encode(self.proof(token)).decode()}"]:
-            raise AssertionError("the server has not proved itself: does anything guard this URL?")
+        """A werkzeug ``Client`` of *app*, or Flask's own if *app* is Flask's, that signs on."""
+        return client_of(app, self.initiator)
 
     def _sign(self, purpose: bytes, content: bytes) -> bytes:
         return hmac.new(self._key, purpose + content, "sha256").digest()
+
+
+class _PretendInitiator:
+    def __init__(self, realm: PretendRealm, token: bytes) -> None:
+        self._realm, self.token = realm, token
+
+    def trusts(self, proof: bytes) -> bool:
+        return proof == self._realm.proof(self.token)
+
+
+def client_of(app: Any, initiate: Callable[[Any], Initiator]) -> Any:
+    """A test client of *app* with ``negotiate=`` for each request: what *initiate* is given.
+
+    The token is sent at once, as curl does, and the server has to prove itself in return: an
+    AssertionError says so where it does not.
+    """
+    is_flask = hasattr(app, "test_client")
+    base: Any = type(app.test_client()) if is_flask else Client
+
+    class NegotiateClient(base):  # type: ignore[misc]
+        def open(self, *args: Any, negotiate: Any = None, **kwargs: Any) -> Any:
+            if negotiate is None:
+                return super().open(*args, **kwargs)
+            if kwargs.get("follow_redirects"):
+                raise ValueError("negotiate= signs one request: follow redirects one by one")
+            initiator = initiate(negotiate)
+            headers = Headers(kwargs.pop("headers", None))
+            headers["Authorization"] = write_token(initiator.token)
+            response = super().open(*args, headers=headers, **kwargs)
+            if not isinstance(negotiate, Reason):
+                _check_proof(response, initiator)
+            return response
+
+    if not is_flask:
+        return NegotiateClient(app)
+    app.test_client_class = NegotiateClient
+    return app.test_client()
+
+
+def _check_proof(response: TestResponse, initiator: Initiator) -> None:
+    challenges = response.headers.getlist("WWW-Authenticate")
+    proofs = [b64decode(value.split()[1]) for value in challenges if " " in value]
+    if response.status_code >= 400 and not proofs:
+        return
+    if len(proofs) != 1 or not initiator.trusts(proofs[0]):
+        raise AssertionError("the server has not proved itself: does anything guard this URL?")
 
 
 def _der(tag: int, content: bytes) -> bytes:

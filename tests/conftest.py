@@ -15,7 +15,9 @@ from playwright.sync_api import sync_playwright
 
 from negotiate_wsgi.realm import Realm
 
-CHROMIUM = shutil.which("chromium")
+CHROMIUM = (
+    {"executable_path": path} if (path := shutil.which("chromium")) else {"channel": "chromium"}
+)
 FLAGS = [
     "--auth-server-allowlist=localhost,*.localhost", "--disable-gpu", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -194,7 +196,7 @@ def browse(realm, playwright, tmp_path):
             seen = {"net": {"received_http_auth_negotiate_headers": True}}
             (profile / "Local State").write_text(json.dumps(seen))
         context = playwright.chromium.launch_persistent_context(
-            profile, executable_path=CHROMIUM, args=FLAGS, chromium_sandbox=False,
+            profile, **CHROMIUM, args=FLAGS, chromium_sandbox=False,
             java_script_enabled=False, **options,
         )  # fmt: skip
         contexts.append(context)

@@ -13,7 +13,7 @@ import negotiate_wsgi
 ROOT = Path(__file__).parent.parent
 CORE = ROOT / "negotiate_wsgi"
 ADAPTER = ROOT / "flask_adapter"
-TOOLS = {"realm", "testing", "__main__"}
+TOOLS = {"realm", "testing", "initiator", "pytest_plugin", "__main__"}
 #: Where a server's configuration comes in; no request passes through here.
 MOUNTS = {"mount", "wsgi"}
 
@@ -27,14 +27,15 @@ FLOORS = [
     {"middleware"},
     {"mount"},
     {"", "wsgi"},
-    {"realm", "testing"},
-    {"__main__"},
+    {"realm", "testing", "initiator"},
+    {"pytest_plugin", "__main__"},
 ]
 OWNERS = {
     "kerberos": {"acceptors.pykerberos"},
     "gssapi": set(),
     "itsdangerous": {"session"},
     "ctypes": {"acceptors.pykerberos"},
+    "spnego": {"initiator"},
     "subprocess": {"realm"},
     "k5test": {"realm"},
     "flask": set(),

@@ -18,7 +18,7 @@ SAMPLES = [
     "waitress_server.py", "pyramid.ini", "apache.conf", "behind", "nginx.conf", "haproxy.cfg",
 ]  # fmt: skip
 #: What is no server, or is tested by itself.
-OTHERS = {"demo", "set-up", "page", "negotiate-wsgi.service"}
+OTHERS = {"demo", "set-up", "page", "negotiate-wsgi.service", "test_wsgi_app.py"}
 #: Apache refuses to be root. Seen from in here, we are somebody else.
 AS_A_USER = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
 BIN = Path(sys.executable).parent
@@ -133,6 +133,18 @@ def test_the_unit_is_one_and_its_service_answers(tmp_path, realm, large_ticket):
     finally:
         process.terminate()
         process.wait(20)
+
+
+def test_a_samples_own_suite():
+    text = (ROOT / "samples" / "test_wsgi_app.py").read_text()
+    command = re.search(r"^Run +(.*)$", text, re.MULTILINE)[1]
+    expected = re.search(r"^Expect +(.*)$", text, re.MULTILINE)[1]
+    as_a_user = AS_A_USER if os.geteuid() == 0 else []
+    done = subprocess.run(
+        [*as_a_user, "bash", "-c", f"{command} -p no:cacheprovider"], cwd=ROOT, env=ENVIRON,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert expected in done.stdout, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("sample", SAMPLES)

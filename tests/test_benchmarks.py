@@ -33,5 +33,6 @@ def test_session_compares_with_the_unprotected_application():
     [added] = re.findall(r"^in process +\+ *([\d.]+) us", said, re.MULTILINE)
     ratios = dict(re.findall(r"^(\S+) .* ratio ([\d.]+) ", said, re.MULTILINE))
     assert set(ratios) == {"gunicorn-gthread", "uwsgi"}
-    assert float(added) < 15
+    # Rough bounds here, too.
+    assert float(added) < 25
     assert all(0.4 < float(ratio) < 1.3 for ratio in ratios.values())

@@ -1,6 +1,7 @@
 """Single sign-on for any WSGI application: HTTP Negotiate with Kerberos."""
 
 from negotiate_wsgi.acceptors import Accepted, Acceptor, Refused
+from negotiate_wsgi.decisions import Decision
 from negotiate_wsgi.environ import get_identity, get_refusal
 from negotiate_wsgi.exceptions import AcceptorError, ConfigurationError, NegotiateError
 from negotiate_wsgi.exemptions import unless
@@ -15,6 +16,7 @@ __all__ = [
     "Acceptor",
     "AcceptorError",
     "ConfigurationError",
+    "Decision",
     "Identity",
     "NegotiateError",
     "NegotiateMiddleware",

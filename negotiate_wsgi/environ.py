@@ -15,6 +15,7 @@ AUTH_TYPE = "AUTH_TYPE"
 IDENTITY = "negotiate_wsgi.identity"
 REFUSAL = "negotiate_wsgi.refusal"
 VERDICT = "negotiate_wsgi.verdict"
+BEGAN = "negotiate_wsgi.began"
 
 _PREFIX = "negotiate_wsgi."
 

@@ -52,6 +52,14 @@ def read_token(authorization: str | None) -> bytes | Refusal | None:
     return screen(token) or token
 
 
+def token_size(authorization: str | None) -> int:
+    """The size in bytes of the token in an ``Authorization`` header; 0 where there is none."""
+    if not authorization or authorization[:10].lower() != "negotiate ":
+        return 0
+    token68 = authorization[10:].strip(" ")
+    return len(token68.rstrip("=")) * 3 // 4
+
+
 def write_token(token: bytes) -> str:
     """The value of a ``WWW-Authenticate`` header that carries *token* to the initiator."""
     return f"{CHALLENGE} {b2a_base64(token, newline=False).decode('ascii')}"

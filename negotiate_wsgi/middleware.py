@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import logging
+import time
 from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING
 
 from negotiate_wsgi import environ as keys
 from negotiate_wsgi.acceptors import Accepted, Acceptor, Verdict
+from negotiate_wsgi.decisions import Decision, OnDecision, level_of, log, logger, tell
 from negotiate_wsgi.exceptions import AcceptorError, ConfigurationError
 from negotiate_wsgi.header import (
     CHALLENGE,
     offers_negotiate,
     read_token,
+    token_size,
     without_negotiate,
     write_token,
 )
-from negotiate_wsgi.identity import Identity
+from negotiate_wsgi.identity import Identity, Source
 from negotiate_wsgi.origins import Origins
 from negotiate_wsgi.policy import Authorize, Policy
 from negotiate_wsgi.reasons import Reason, Refusal
@@ -30,8 +32,6 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
     Headers = list[tuple[str, str]]
-
-logger = logging.getLogger("negotiate_wsgi")
 
 
 class NegotiateMiddleware:
@@ -68,6 +68,8 @@ class NegotiateMiddleware:
     :param forbidden: the same for the 403.
     :param discard_body: how many bytes of a refused request's body are read and thrown away, so
         that clients that send everything before they look see the answer. 0 reads none.
+    :param on_decision: a callable that is given a frozen `Decision` whenever the log gets a
+        record, for metrics. An exception it raises is logged, and changes nothing.
     :param acceptor: an `Acceptor` in place of pykerberos, which knows its own keys: it cannot be
         given together with *service*, *hostname* or *keytab*.
     :raises ConfigurationError: an option is wrong.
@@ -89,6 +91,7 @@ class NegotiateMiddleware:
         unauthorized: WSGIApplication | None = None,
         forbidden: WSGIApplication | None = None,
         discard_body: int = 2**20,
+        on_decision: OnDecision | None = None,
         acceptor: Acceptor | None = None,
     ) -> None:
         if not callable(app):
@@ -97,6 +100,8 @@ class NegotiateMiddleware:
             raise ConfigurationError("strip_realm= needs realms=: whose users are meant?")
         if not isinstance(discard_body, int) or discard_body < 0:
             raise ConfigurationError("discard_body= takes a number of bytes, 0 or more")
+        if on_decision is not None and not callable(on_decision):
+            raise ConfigurationError("on_decision= takes a callable(decision)")
         if not isinstance(session, SessionCookie | None):
             raise ConfigurationError("session= takes a SessionCookie(secret_key)")
         self.app = app
@@ -108,22 +113,27 @@ class NegotiateMiddleware:
         self._origins = None if trusted_origins is None else Origins.of(trusted_origins)
         self._pages = {401: unauthorized, 403: forbidden}
         self._discard_body = discard_body
+        self._on_decision = on_decision
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request, as PEP 3333 has it."""
         earlier = keys.cleanse(environ)
+        environ[keys.BEGAN] = time.perf_counter()
         if self._origins and (foreign := self._origins.objection(environ)):
-            _log(environ, foreign)
+            self._tell(environ, foreign)
             return self._refuse(foreign.reason, None, environ, start_response)
         authorization = environ.get("HTTP_AUTHORIZATION")
         session = self._session
         if session and authorization is None and (known := session.read(environ)):
+            if earlier != known:
+                self._tell(environ, known, source="session")
+            environ[keys.VERDICT] = known
             return self._admit(known, None, environ, start_response)
         offered = read_token(authorization)
         if offered is None:
             return self._ask(environ, start_response)
         if isinstance(offered, Refusal):
-            _log(environ, offered)
+            self._tell(environ, offered)
             return self._turn_away(offered, environ, start_response)
         judged = self._judge(offered, environ, earlier)
         if isinstance(judged, Refusal):
@@ -165,7 +175,7 @@ class NegotiateMiddleware:
         """No credentials: ask for some where they are required."""
         if not self._is_required(environ):
             return self._call(environ, _offering(start_response))
-        _log(environ, Refusal(Reason.NO_CREDENTIALS))
+        self._tell(environ, Refusal(Reason.NO_CREDENTIALS))
         return self._refuse(Reason.NO_CREDENTIALS, CHALLENGE, environ, start_response)
 
     def _judge(self, token: bytes, environ: WSGIEnvironment, earlier: object) -> Accepted | Refusal:
@@ -178,7 +188,7 @@ class NegotiateMiddleware:
                 judged = self._acceptor.accept(token)
             except AcceptorError as fault:
                 judged = Refusal(fault.reason, fault.detail)
-            _log(environ, judged)
+            self._tell(environ, judged)
         environ[keys.VERDICT] = Verdict(token, self._acceptor, judged)
         return judged
 
@@ -191,8 +201,30 @@ class NegotiateMiddleware:
             objection, failure = Reason.AUTHORIZE_FAILED, exc
         if objection:
             refusal = Refusal(objection, "", identity.principal, identity.service)
-            _log(environ, refusal, failure)
+            self._tell(environ, refusal, failure, identity.source)
         return objection
+
+    def _tell(
+        self,
+        environ: WSGIEnvironment,
+        judged: Accepted | Identity | Refusal,
+        failure: Exception | None = None,
+        source: Source = "ticket",
+    ) -> None:
+        """The log, and whoever counts, hear of a decision once, however many layers share it."""
+        reason = judged.reason if isinstance(judged, Refusal) else None
+        is_logged = logger.isEnabledFor(level_of(reason, source))
+        if not is_logged and self._on_decision is None:
+            return
+        decision = Decision(
+            reason, judged.principal, judged.service, source if judged.principal else None,
+            time.perf_counter() - environ[keys.BEGAN],
+            token_size(environ.get("HTTP_AUTHORIZATION")),
+        )  # fmt: skip
+        if is_logged:
+            log(environ, decision, getattr(judged, "detail", ""), failure)
+        if self._on_decision:
+            tell(self._on_decision, decision)
 
     def _turn_away(
         self, refusal: Refusal, environ: WSGIEnvironment, start_response: StartResponse
@@ -271,29 +303,3 @@ def _proving(start_response: StartResponse, proof: str) -> StartResponse:
         return start_response(status, headers, exc_info)
 
     return start
-
-
-def _log(
-    environ: WSGIEnvironment, judged: Accepted | Refusal, failure: Exception | None = None
-) -> None:
-    """One record for one decision, the same in its message and in its ``extra`` fields."""
-    reason = judged.reason if isinstance(judged, Refusal) else None
-    level = reason.level if reason else logging.INFO
-    if not logger.isEnabledFor(level):
-        return
-    fields = {
-        "reason": str(reason or "accepted"),
-        "detail": judged.detail if isinstance(judged, Refusal) else "",
-        "remedy": reason.remedy if reason else "",
-        "client": environ.get("REMOTE_ADDR", ""),
-        "path": environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""),
-        "principal": judged.principal or "",
-        "spn": judged.service or "",
-    }
-    # Paths, SPNs and principals are the client's words: they must not write log lines of their own.
-    fields = {
-        name: "".join(c if c.isprintable() else ascii(c)[1:-1] for c in value)
-        for name, value in fields.items()
-    }
-    message = ", ".join(f"{name}={value!r}" for name, value in fields.items() if value)
-    logger.log(level, "%s", message, extra=fields, exc_info=failure)

@@ -171,6 +171,7 @@ _READERS: dict[str, Callable[[str, str], Any]] = {
     "unauthorized": _object,
     "forbidden": _object,
     "discard_body": _number,
+    "on_decision": _object,
     "acceptor": _object,
     "secret_key_file": _text,
     "session_max_age": _number,

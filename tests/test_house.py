@@ -22,7 +22,17 @@ FLOORS = [
     {"reasons"},
     {"exceptions"},
     {"identity"},
-    {"header", "origins", "policy", "exemptions", "session", "environ", "responses", "acceptors"},
+    {
+        "decisions",
+        "header",
+        "origins",
+        "policy",
+        "exemptions",
+        "session",
+        "environ",
+        "responses",
+        "acceptors",
+    },
     {"acceptors.pykerberos"},
     {"middleware"},
     {"mount"},
@@ -127,7 +137,7 @@ def test_os_environ_is_written_in_one_function():
 
 def test_size_is_a_promise():
     core = [path for name, path in modules().items() if name not in TOOLS | MOUNTS]
-    assert lines(core) <= 1650
+    assert lines(core) <= 1750
     assert lines(modules()[name] for name in TOOLS) <= 1300
     assert lines(modules()[name] for name in MOUNTS) <= 220
     assert lines(ADAPTER.rglob("*.py")) <= 150

@@ -1,0 +1,89 @@
+"""What was decided? One record in the log, and the same as data for whoever counts."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from negotiate_wsgi.identity import Source
+from negotiate_wsgi.reasons import Reason
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+logger = logging.getLogger("negotiate_wsgi")
+
+Outcome = Literal["accepted", "asked", "refused", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What became of a request's credentials. Never holds the token.
+
+    :param reason: why they did not count, or None if they did.
+    :param principal: the initiator, where it is known.
+    :param spn: the SPN the ticket was for, where it is known.
+    :param source: what named the principal, ``"ticket"`` or ``"session"``; None if nothing did.
+    :param seconds: from the request's arrival to the decision.
+    :param token_size: of the token in bytes; 0 if there was none.
+    """
+
+    reason: Reason | None
+    principal: str | None
+    spn: str | None
+    source: Source | None
+    seconds: float
+    token_size: int
+
+    @property
+    def outcome(self) -> Outcome:
+        """``"accepted"``, ``"asked"`` (no credentials yet), ``"refused"`` or, by our fault, ``"failed"``."""
+        if self.reason is None:
+            return "accepted"
+        if self.reason is Reason.NO_CREDENTIALS:
+            return "asked"
+        return "failed" if self.reason.status == 500 else "refused"
+
+
+OnDecision = Callable[[Decision], object]
+
+
+def level_of(reason: Reason | None, source: Source | None) -> int:
+    """The level of a decision's record: a session's every request would drown the tickets."""
+    if reason:
+        return reason.level
+    return logging.DEBUG if source == "session" else logging.INFO
+
+
+def log(
+    environ: WSGIEnvironment, decision: Decision, detail: str, failure: Exception | None
+) -> None:
+    """One record for one decision, the same in its message and in its ``extra`` fields."""
+    fields = {
+        "reason": str(decision.reason or "accepted"),
+        "detail": detail,
+        "remedy": decision.reason.remedy if decision.reason else "",
+        "client": environ.get("REMOTE_ADDR", ""),
+        "path": environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""),
+        "principal": decision.principal or "",
+        "spn": decision.spn or "",
+        "source": decision.source or "",
+    }
+    # Paths, SPNs and principals are the client's words: they must not write log lines of their own.
+    fields = {
+        name: "".join(c if c.isprintable() else ascii(c)[1:-1] for c in value)
+        for name, value in fields.items()
+    }
+    message = ", ".join(f"{name}={value!r}" for name, value in fields.items() if value)
+    level = level_of(decision.reason, decision.source)
+    logger.log(level, "%s", message, extra=fields, exc_info=failure)
+
+
+def tell(on_decision: OnDecision, decision: Decision) -> None:
+    """Hand *decision* to whoever counts. What goes wrong there is no matter of the request."""
+    try:
+        on_decision(decision)
+    except Exception as failure:
+        logger.error("on_decision raised an exception", exc_info=failure)

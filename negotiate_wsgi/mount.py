@@ -29,9 +29,10 @@ def protect(app: WSGIApplication | str, **settings: Any) -> NegotiateMiddleware:
     object. Beside them stand, for what would be an object in Python:
 
     - ``secret_key_file`` for ``session``: a file with a key of 32 bytes or more in its first line,
-      and the keys of `SessionCookie`'s fallbacks, if any, in the following ones. The cookie's
-      other options are ``session_max_age``, ``session_name``, ``session_domain``,
-      ``session_path``, ``session_secure`` and ``session_samesite``.
+      and the keys of `SessionCookie`'s fallbacks, if any, in the following ones; or with one key
+      that is no text, and nothing else. The cookie's other options are ``session_max_age``,
+      ``session_name``, ``session_domain``, ``session_path``, ``session_secure`` and
+      ``session_samesite``.
     - ``exempt_paths``, ``exempt_prefixes`` and ``exempt_preflights`` for ``required``: the
       arguments of `unless`.
 
@@ -102,12 +103,11 @@ def _need_free(
 
 def _read_session(name: str, path: str, options: dict[str, Any]) -> SessionCookie:
     try:
-        keys = Path(path).read_text(encoding="utf-8").split()
-    except (OSError, UnicodeDecodeError) as exc:
-        # Not the exception's text, nor the exception: a decoder's says what was in the file.
-        problem = exc.strerror if isinstance(exc, OSError) else "not UTF-8"
-        raise ConfigurationError(f"{name}={path!r} cannot be read: {problem}") from None
-    return SessionCookie(keys[0] if keys else "", fallbacks=keys[1:], **options)
+        content = Path(path).read_bytes()
+    except OSError as exc:
+        raise ConfigurationError(f"{name}={path!r} cannot be read: {exc.strerror}") from exc
+    keys = content.split() if content.isascii() else [content]
+    return SessionCookie(keys[0] if keys else b"", fallbacks=keys[1:], **options)
 
 
 def _import_app(name: str, app: WSGIApplication | str) -> WSGIApplication:

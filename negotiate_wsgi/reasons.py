@@ -104,7 +104,7 @@ class Reason(StrEnum):
         "Users of your realm may not come in here.",
         "Add the realm to realms= if its users may.")
     NOT_AUTHORIZED = ("not-authorized", 403, INFO,
-        "You are signed on, and may not come in here.",
+        "You are signed on, but have not been given access.",
         "The authorize callable said no: grant the right there if the user may.")
 
     # What is out of order with us

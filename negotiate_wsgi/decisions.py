@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from negotiate_wsgi.identity import Source
-from negotiate_wsgi.reasons import Reason
+from negotiate_wsgi.acceptors import Accepted
+from negotiate_wsgi.environ import BEGAN
+from negotiate_wsgi.exceptions import ConfigurationError
+from negotiate_wsgi.header import token_size
+from negotiate_wsgi.identity import Identity, Source
+from negotiate_wsgi.reasons import Reason, Refusal
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -50,15 +55,62 @@ class Decision:
 OnDecision = Callable[[Decision], object]
 
 
-def level_of(reason: Reason | None, source: Source | None) -> int:
-    """The level of a decision's record: a session's every request would drown the tickets."""
+@dataclass(frozen=True)
+class Decisions:
+    """Where decisions go: the log, and whoever counts.
+
+    :param on_decision: given each `Decision`; what it raises is logged, and changes nothing.
+    """
+
+    on_decision: OnDecision | None
+
+    @classmethod
+    def of(cls, on_decision: OnDecision | None) -> Decisions:
+        """Validate the option. Raises `ConfigurationError`."""
+        if on_decision is not None and not callable(on_decision):
+            raise ConfigurationError("on_decision= takes a callable(decision)")
+        return cls(on_decision)
+
+    def tell(
+        self,
+        environ: WSGIEnvironment,
+        judged: Accepted | Identity | Refusal,
+        failure: Exception | None = None,
+        source: Source = "ticket",
+    ) -> None:
+        """Tell of a request what became of what it offered, by *source*; *failure* is the log's."""
+        reason = judged.reason if isinstance(judged, Refusal) else None
+        level = _level_of(reason, source)
+        is_logged = logger.isEnabledFor(level)
+        if not is_logged and self.on_decision is None:
+            return
+        decision = Decision(
+            reason, judged.principal, judged.service, source if judged.principal else None,
+            time.perf_counter() - environ[BEGAN], token_size(environ.get("HTTP_AUTHORIZATION")),
+        )  # fmt: skip
+        if is_logged:
+            detail = judged.detail if isinstance(judged, Refusal) else ""
+            _log(level, environ, decision, detail, failure)
+        if self.on_decision:
+            try:
+                self.on_decision(decision)
+            except Exception as exc:
+                logger.error("on_decision raised an exception", exc_info=exc)
+
+
+def _level_of(reason: Reason | None, source: Source) -> int:
+    """The level of a record: those of a session's every request would drown the tickets'."""
     if reason:
         return reason.level
     return logging.DEBUG if source == "session" else logging.INFO
 
 
-def log(
-    environ: WSGIEnvironment, decision: Decision, detail: str, failure: Exception | None
+def _log(
+    level: int,
+    environ: WSGIEnvironment,
+    decision: Decision,
+    detail: str,
+    failure: Exception | None,
 ) -> None:
     """One record for one decision, the same in its message and in its ``extra`` fields."""
     fields = {
@@ -77,13 +129,4 @@ def log(
         for name, value in fields.items()
     }
     message = ", ".join(f"{name}={value!r}" for name, value in fields.items() if value)
-    level = level_of(decision.reason, decision.source)
     logger.log(level, "%s", message, extra=fields, exc_info=failure)
-
-
-def tell(on_decision: OnDecision, decision: Decision) -> None:
-    """Hand *decision* to whoever counts. What goes wrong there is no matter of the request."""
-    try:
-        on_decision(decision)
-    except Exception as failure:
-        logger.error("on_decision raised an exception", exc_info=failure)

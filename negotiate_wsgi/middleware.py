@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING
 
 from negotiate_wsgi import environ as keys
 from negotiate_wsgi.acceptors import Accepted, Acceptor, Verdict
-from negotiate_wsgi.decisions import Decision, OnDecision, level_of, log, logger, tell
+from negotiate_wsgi.decisions import Decisions, OnDecision
 from negotiate_wsgi.exceptions import AcceptorError, ConfigurationError
 from negotiate_wsgi.header import (
     CHALLENGE,
     offers_negotiate,
     read_token,
-    token_size,
     without_negotiate,
     write_token,
 )
-from negotiate_wsgi.identity import Identity, Source
+from negotiate_wsgi.identity import Identity
 from negotiate_wsgi.origins import Origins
 from negotiate_wsgi.policy import Authorize, Policy
 from negotiate_wsgi.reasons import Reason, Refusal
@@ -100,8 +99,6 @@ class NegotiateMiddleware:
             raise ConfigurationError("strip_realm= needs realms=: whose users are meant?")
         if not isinstance(discard_body, int) or discard_body < 0:
             raise ConfigurationError("discard_body= takes a number of bytes, 0 or more")
-        if on_decision is not None and not callable(on_decision):
-            raise ConfigurationError("on_decision= takes a callable(decision)")
         if not isinstance(session, SessionCookie | None):
             raise ConfigurationError("session= takes a SessionCookie(secret_key)")
         self.app = app
@@ -113,27 +110,27 @@ class NegotiateMiddleware:
         self._origins = None if trusted_origins is None else Origins.of(trusted_origins)
         self._pages = {401: unauthorized, 403: forbidden}
         self._discard_body = discard_body
-        self._on_decision = on_decision
+        self._decisions = Decisions.of(on_decision)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request, as PEP 3333 has it."""
         earlier = keys.cleanse(environ)
         environ[keys.BEGAN] = time.perf_counter()
         if self._origins and (foreign := self._origins.objection(environ)):
-            self._tell(environ, foreign)
+            self._decisions.tell(environ, foreign)
             return self._refuse(foreign.reason, None, environ, start_response)
         authorization = environ.get("HTTP_AUTHORIZATION")
         session = self._session
         if session and authorization is None and (known := session.read(environ)):
-            if earlier != known:
-                self._tell(environ, known, source="session")
+            if earlier != known:  # else a layer above has told of it
+                self._decisions.tell(environ, known, source="session")
             environ[keys.VERDICT] = known
             return self._admit(known, None, environ, start_response)
         offered = read_token(authorization)
         if offered is None:
             return self._ask(environ, start_response)
         if isinstance(offered, Refusal):
-            self._tell(environ, offered)
+            self._decisions.tell(environ, offered)
             return self._turn_away(offered, environ, start_response)
         judged = self._judge(offered, environ, earlier)
         if isinstance(judged, Refusal):
@@ -175,7 +172,7 @@ class NegotiateMiddleware:
         """No credentials: ask for some where they are required."""
         if not self._is_required(environ):
             return self._call(environ, _offering(start_response))
-        self._tell(environ, Refusal(Reason.NO_CREDENTIALS))
+        self._decisions.tell(environ, Refusal(Reason.NO_CREDENTIALS))
         return self._refuse(Reason.NO_CREDENTIALS, CHALLENGE, environ, start_response)
 
     def _judge(self, token: bytes, environ: WSGIEnvironment, earlier: object) -> Accepted | Refusal:
@@ -188,7 +185,7 @@ class NegotiateMiddleware:
                 judged = self._acceptor.accept(token)
             except AcceptorError as fault:
                 judged = Refusal(fault.reason, fault.detail)
-            self._tell(environ, judged)
+            self._decisions.tell(environ, judged)
         environ[keys.VERDICT] = Verdict(token, self._acceptor, judged)
         return judged
 
@@ -201,30 +198,8 @@ class NegotiateMiddleware:
             objection, failure = Reason.AUTHORIZE_FAILED, exc
         if objection:
             refusal = Refusal(objection, "", identity.principal, identity.service)
-            self._tell(environ, refusal, failure, identity.source)
+            self._decisions.tell(environ, refusal, failure, identity.source)
         return objection
-
-    def _tell(
-        self,
-        environ: WSGIEnvironment,
-        judged: Accepted | Identity | Refusal,
-        failure: Exception | None = None,
-        source: Source = "ticket",
-    ) -> None:
-        """The log, and whoever counts, hear of a decision once, however many layers share it."""
-        reason = judged.reason if isinstance(judged, Refusal) else None
-        is_logged = logger.isEnabledFor(level_of(reason, source))
-        if not is_logged and self._on_decision is None:
-            return
-        decision = Decision(
-            reason, judged.principal, judged.service, source if judged.principal else None,
-            time.perf_counter() - environ[keys.BEGAN],
-            token_size(environ.get("HTTP_AUTHORIZATION")),
-        )  # fmt: skip
-        if is_logged:
-            log(environ, decision, getattr(judged, "detail", ""), failure)
-        if self._on_decision:
-            tell(self._on_decision, decision)
 
     def _turn_away(
         self, refusal: Refusal, environ: WSGIEnvironment, start_response: StartResponse

@@ -90,13 +90,17 @@ class WsgiSite:
 
 
 class HttpSite:
-    def __init__(self, kind):
+    """An application behind a server of *kind*, started by *prefix*, with more *arguments*."""
+
+    def __init__(
+        self, kind, application="table_app:application", *, prefix=(), arguments=(), **environ
+    ):
         self.kind = kind
         self.port = free_port()
         self.process = subprocess.Popen(
-            command(kind, self.port, "table_app:application"),
+            [*prefix, *command(kind, self.port, application), *arguments],
             cwd=TESTS,
-            env={**os.environ, "PYTHONPATH": str(TESTS)},
+            env={**os.environ, "PYTHONPATH": str(TESTS), **environ},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -1,7 +1,6 @@
 """Headless Chromium, driven like a person: real tickets, a real server, and its log."""
 
 import os
-import subprocess
 import time
 
 import pytest
@@ -11,23 +10,23 @@ ROOT = sites.TESTS.parent
 MAX_AGE = 5  # seconds
 
 
-class Server:
+class Server(sites.HttpSite):
     """A gunicorn with an application of browser_apps, and the log of its requests."""
 
     def __init__(self, application, log, host="localhost", **environ):
-        self.port = sites.free_port()
-        self.url = f"http://{host}:{self.port}"
         self._log = log
-        command = [
-            *sites.command("gunicorn-gthread", self.port, f"browser_apps:{application}"),
-            "--access-logfile", log, "--access-logformat", "%(s)s %(r)s",
-        ]  # fmt: skip
+        self._host = host
         path = os.pathsep.join([str(sites.TESTS), str(ROOT / "samples")])
-        self._process = subprocess.Popen(
-            command, env={**os.environ, "PYTHONPATH": path, "SECRET_KEY": "k" * 32, **environ},
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        sites.wait_for(self.port, self._process)
+        super().__init__(
+            "gunicorn-gthread",
+            f"browser_apps:{application}",
+            arguments=["--access-logfile", log, "--access-logformat", "%(s)s %(r)s"],
+            **{"PYTHONPATH": path, "SECRET_KEY": "k" * 32} | environ,
+        )
+
+    @property
+    def url(self):
+        return f"http://{self._host}:{self.port}"
 
     @property
     def requests(self):
@@ -36,10 +35,6 @@ class Server:
 
     def statuses(self, path):
         return [int(status) for status, _, requested, _ in self.requests if requested == path]
-
-    def close(self):
-        self._process.terminate()
-        self._process.wait(20)
 
 
 @pytest.fixture

@@ -70,17 +70,14 @@ def in_process(call):
     return took / REQUESTS * 1e6
 
 
-class Server:
+class Server(sites.HttpSite):
     def __init__(self, kind, application):
-        self.port = sites.free_port()
-        command = sites.command(kind, self.port, f"session:{application}")
-        cores = ["taskset", "--cpu-list", str(os.cpu_count() - 1)]
-        path = f"{Path(__file__).parent}{os.pathsep}{sites.TESTS}"
-        self._process = subprocess.Popen(
-            [*cores, *command], env={**os.environ, "PYTHONPATH": path}, cwd=sites.TESTS,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        sites.wait_for(self.port, self._process)
+        super().__init__(
+            kind,
+            f"session:{application}",
+            prefix=["taskset", "--cpu-list", str(os.cpu_count() - 1)],
+            PYTHONPATH=f"{Path(__file__).parent}{os.pathsep}{sites.TESTS}",
+        )
 
     def load(self, seconds):
         """Requests per second of somebody who is in a session."""
@@ -91,10 +88,6 @@ class Server:
         said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         assert "Non-2xx" not in said, said
         return float(re.search(r"Requests/sec: +([\d.]+)", said)[1])
-
-    def close(self):
-        self._process.terminate()
-        self._process.wait(20)
 
 
 def compare(kind, rounds, seconds):

@@ -254,20 +254,22 @@ class _Signals:
 
 
 def _run(command: list[str], environ: Mapping[str, str], signals: _Signals, is_shell: bool) -> int:
-    try:
-        process = subprocess.Popen(command, env={**os.environ, **environ}, process_group=0)  # noqa: S603
-    except OSError as problem:
-        print(f"negotiate-wsgi: {command[0]}: {problem.strerror}", file=sys.stderr)  # noqa: T201
-        return 127
+    with _terminal_lent() as lend:
+        try:
+            process = subprocess.Popen(  # noqa: S603
+                command, env={**os.environ, **environ}, process_group=0, preexec_fn=lend
+            )
+        except OSError as problem:
+            print(f"negotiate-wsgi: {command[0]}: {problem.strerror}", file=sys.stderr)  # noqa: T201
+            return 127
 
-    def end(number: int) -> None:
-        # Interactive shells ignore SIGTERM; to a server, SIGHUP would mean "reload".
-        _tell(process.pid, signal.SIGHUP if is_shell else number)
-        signal.signal(signal.SIGALRM, lambda *_: _tell(process.pid, signal.SIGKILL))
-        signal.alarm(_GRACE)
+        def end(number: int) -> None:
+            # Interactive shells ignore SIGTERM; to a server, SIGHUP would mean "reload".
+            _tell(process.pid, signal.SIGHUP if is_shell else number)
+            signal.signal(signal.SIGALRM, lambda *_: _tell(process.pid, signal.SIGKILL))
+            signal.alarm(_GRACE)
 
-    signals.hand_on_to(end)
-    with _terminal_lent_to(process.pid):
+        signals.hand_on_to(end)
         code = process.wait()
     signal.alarm(0)
     _end_group(process.pid)
@@ -294,17 +296,23 @@ def _end_group(group: int) -> None:
 
 
 @contextlib.contextmanager
-def _terminal_lent_to(group: int) -> Iterator[None]:
-    """Make *group* the terminal's foreground, so that Ctrl-C reaches it and neither us nor the KDC."""
+def _terminal_lent() -> Iterator[Callable[[], None] | None]:
+    """What a new process group calls to be the terminal's foreground, which is ours again after.
+
+    There Ctrl-C reaches it, and neither us nor the KDC. It does so itself, before its program
+    starts: a shell that finds itself in the background stops, maybe for ever.
+    """
     if not os.isatty(0):
-        yield
+        yield None
         return
+    try:
+        yield _take_terminal
+    finally:
+        _take_terminal()
+
+
+def _take_terminal() -> None:
     # Who is not in the foreground is stopped by SIGTTOU when it calls tcsetpgrp.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTTOU])
-    os.tcsetpgrp(0, group)
-    _tell(group, signal.SIGCONT)
-    try:
-        yield
-    finally:
-        os.tcsetpgrp(0, os.getpgrp())
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    os.tcsetpgrp(0, os.getpgrp())
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)

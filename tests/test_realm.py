@@ -156,8 +156,8 @@ def in_a_terminal(typed, *arguments, **environ):
 
 def test_a_shell_with_job_control_where_no_command_is_given():
     typed = [
-        (b"ready$ ", b"sleep 50\n"),
-        (b"sleep 50", b"\x03"),
+        (b"ready$ ", b"sh -c 'echo sleeps $((1 + 1)); exec sleep 50'\n"),
+        (b"sleeps 2", b"\x03"),
         (b"^C", b"echo after $((40 + 2))\n"),
         (b"after 42", b"klist | head -2\n"),
         (b"alice@EXAMPLE.TEST", b"kinit -R; kvno -q HTTP/localhost && echo KDC $((1 + 1))\n"),
@@ -166,6 +166,12 @@ def test_a_shell_with_job_control_where_no_command_is_given():
     shown, code = in_a_terminal(typed, SHELL="/bin/sh", PS1="ready$ ")
     assert code == 5
     assert_nothing_is_left(directory_of(shown))
+
+
+def test_the_terminal_is_the_commands_before_its_program_starts():
+    shown, _ = in_a_terminal([], "--", "cat", "/proc/self/stat")
+    _, group, _, _, foreground = re.search(r"\(cat\) \S (.*)", shown)[1].split()[:5]
+    assert foreground == group
 
 
 def test_ctrl_c_reaches_the_command_and_neither_us_nor_the_kdc():

@@ -30,7 +30,8 @@ class Server(sites.HttpSite):
 
     @property
     def requests(self):
-        """Status, method, path and protocol of each."""
+        """Status, method, path and protocol of each, once the server has ended."""
+        self.close()  # It logs a request after it has answered it.
         return [line.split() for line in self._log.read_text().splitlines()]
 
     def statuses(self, path):

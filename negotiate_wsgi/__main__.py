@@ -12,32 +12,95 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one tool. Returns its exit code."""
     parser = argparse.ArgumentParser(prog="negotiate-wsgi", description=__doc__)
     tools = parser.add_subparsers(dest="tool", required=True)
-    realm = tools.add_parser(
+    _add_realm(tools)
+    _add_doctor(tools)
+    _add_explain(tools)
+    options = parser.parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except ConfigurationError as problem:
+        parser.exit(2, f"negotiate-wsgi: {problem}\n")
+
+
+# What a tool needs is imported when it runs: each has an extra of its own.
+
+
+def _add_realm(tools: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    tool = tools.add_parser(
         "realm",
         help="a throwaway Kerberos realm around a command",
         description="Start a throwaway Kerberos realm, run COMMAND (or a shell) in it, clean up.",
     )
-    realm.add_argument("--realm", default="EXAMPLE.TEST", metavar="NAME")
-    realm.add_argument(
+    tool.add_argument("--realm", default="EXAMPLE.TEST", metavar="NAME")
+    tool.add_argument(
         "--user", action="append", metavar="NAME", help="repeatable; alice and bob by default"
     )
-    realm.add_argument(
+    tool.add_argument(
         "--host", action="append", metavar="NAME", help="repeatable; localhost by default"
     )
-    realm.add_argument("command", nargs="*", metavar="COMMAND", help="after --; else a shell")
-    options = parser.parse_args(arguments)
+    tool.add_argument("command", nargs="*", metavar="COMMAND", help="after --; else a shell")
+    tool.set_defaults(run=_realm)
 
-    try:
-        from negotiate_wsgi.realm import run_in_realm
 
-        return run_in_realm(
-            options.command,
-            name=options.realm,
-            users=options.user or ("alice", "bob"),
-            hosts=options.host or ("localhost",),
-        )
-    except ConfigurationError as problem:
-        parser.exit(2, f"negotiate-wsgi: {problem}\n")
+def _realm(options: argparse.Namespace) -> int:
+    from negotiate_wsgi.realm import run_in_realm
+
+    return run_in_realm(
+        options.command,
+        name=options.realm,
+        users=options.user or ("alice", "bob"),
+        hosts=options.host or ("localhost",),
+    )
+
+
+def _add_keys(tool: argparse.ArgumentParser) -> None:
+    tool.add_argument("--keytab", help="KRB5_KTNAME by default, else krb5's own")
+    tool.add_argument("--service", default="HTTP", help="HTTP by default")
+
+
+def _add_doctor(tools: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    tool = tools.add_parser(
+        "doctor",
+        help="why sign-on does not work here, and what to type",
+        description="Look at all that sign-on takes, as the user that the server runs as, and say "
+        "what to mend. Nothing is changed. Exit code 1: warnings; 2: problems.",
+    )
+    _add_keys(tool)
+    tool.add_argument(
+        "--hostname", action="append", default=[],
+        help="in the clients' URL; repeatable; all hosts in the keytab by default",
+    )  # fmt: skip
+    tool.add_argument("--url", help="of a page to ask, too, and to sign on to with your ticket")
+    tool.add_argument("--json", action="store_true", help="for machines")
+    tool.set_defaults(run=_doctor)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from negotiate_wsgi.doctor import run_doctor
+
+    return run_doctor(options.service, options.hostname, options.keytab, options.url, options.json)
+
+
+def _add_explain(tools: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    tool = tools.add_parser(
+        "explain",
+        help="what a client's token is, and why it would be refused",
+        description="Say what a token, or a whole Authorization header, is, and compare its ticket "
+        "with the keytab. Exit code 1: it would be refused; 2: the keytab cannot be used.",
+    )
+    _add_keys(tool)
+    tool.add_argument(
+        "token", nargs="?", default="-", metavar="TOKEN",
+        help="in base64; standard input by default",
+    )  # fmt: skip
+    tool.set_defaults(run=_explain)
+
+
+def _explain(options: argparse.Namespace) -> int:
+    from negotiate_wsgi.explain import run_explain
+
+    text = sys.stdin.read() if options.token == "-" else options.token  # noqa: S105
+    return run_explain(text, options.keytab, options.service)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 
-from negotiate_wsgi.exceptions import ConfigurationError
+from negotiate_wsgi.exceptions import ConfigurationError, NegotiateError
 
 try:
     import spnego
@@ -12,19 +13,31 @@ except ImportError as exc:
     raise ConfigurationError("pyspnego is missing: pip install 'negotiate-wsgi[pytest]'") from exc
 
 
-class TicketInitiator:
-    """One negotiation with the acceptor of ``HTTP/<host>``.
+class InitiatorError(NegotiateError):
+    """There is no ticket for this acceptor, in the words of the library that asked for it."""
 
-    :param ccache: path of the credential cache that holds the user's ticket-granting ticket.
-    :param host: the host in the SPN, taken as it is.
+
+class TicketInitiator:
+    """One negotiation with the acceptor of ``service/<host>``.
+
+    :param ccache: the credential cache that holds the ticket-granting ticket: its path or its
+        full name, or None for that of whoever runs this.
+    :param host: the host in the SPN; krb5.conf may have the library ask DNS for another name.
+    :raises InitiatorError: no ticket is to be had.
     """
 
-    def __init__(self, ccache: str | os.PathLike[str], host: str) -> None:
-        credential = spnego.KerberosCCache(f"FILE:{os.fspath(ccache)}")
-        self._context = spnego.client(
-            credential, hostname=host, service="HTTP", protocol="negotiate"
-        )
-        self.token = self._context.step() or b""
+    def __init__(
+        self, ccache: str | os.PathLike[str] | None, host: str, service: str = "HTTP"
+    ) -> None:
+        credential = _credential(os.fspath(ccache)) if ccache else spnego.CredentialCache()
+        try:
+            self._context = spnego.client(
+                credential, hostname=host, service=service, protocol="negotiate"
+            )
+            self.token = self._context.step() or b""
+        except spnego.exceptions.SpnegoError as error:
+            minor = re.search(r"Minor \(\d+\): (.*?)(?:, Context:|$)", str(error))
+            raise InitiatorError(minor[1] if minor else str(error)) from error
 
     def trusts(self, proof: bytes) -> bool:
         """Whether *proof* shows that the acceptor has opened the ticket: mutual authentication."""
@@ -33,3 +46,7 @@ class TicketInitiator:
         except spnego.exceptions.SpnegoError:
             return False
         return self._context.complete
+
+
+def _credential(ccache: str) -> spnego.KerberosCCache:
+    return spnego.KerberosCCache(ccache if ":" in ccache else f"FILE:{ccache}")

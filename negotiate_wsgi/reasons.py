@@ -115,6 +115,9 @@ class Reason(StrEnum):
         "This server cannot use its Kerberos key.",
         "Give the server's user read access to a keytab with its SPN, and name it by keytab= or "
         "KRB5_KTNAME.")
+    KRB5_CONF_UNUSABLE = ("krb5-conf-unusable", 500, ERROR,
+        "This server cannot use its Kerberos configuration.",
+        "Mend krb5.conf, or the file that KRB5_CONFIG names, and let the server's user read it.")
     REPLAY_CACHE_UNUSABLE = ("replay-cache-unusable", 500, ERROR,
         "This server cannot use its replay cache.",
         "Point KRB5RCACHEDIR to a directory that the server's user can write to.")

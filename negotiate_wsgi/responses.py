@@ -33,7 +33,7 @@ _ADVICE = {
     500: "This is not your fault. Tell the people who run this site; its log says what to mend.",
 }
 _TRY_AGAIN = '<p><a href="">Try again</a></p>'
-_PAGE = """<!doctype html>
+_FRAME = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
@@ -48,15 +48,19 @@ main {{ max-width: 34rem; margin: auto; padding: 2rem 2.2rem; background: var(--
 h1 {{ margin: 0; font-size: 1.6rem; line-height: 1.2 }}
 a {{ display: inline-block; padding: .5rem 1.3rem; border-radius: .4rem; background: var(--ink); color: var(--card); text-decoration: none }}
 small {{ opacity: .7 }}
+dl {{ display: grid; grid-template-columns: max-content 1fr; gap: .3rem 1.4rem }}
+dt {{ font-weight: 600 }}
+dd {{ margin: 0; overflow-wrap: anywhere }}
 </style>
 <main>
 <h1>{title}</h1>
-<p>{cause}</p>
+{content}</main>
+</html>
+"""
+_PAGE = """<p>{cause}</p>
 <p>{advice}</p>
 {action}
 <p><small>Status {status}, reason <code>{reason}</code></small></p>
-</main>
-</html>
 """
 
 
@@ -102,15 +106,19 @@ def _text_page(reason: Reason) -> Response:
 
 @functools.cache
 def _html_page(reason: Reason) -> Response:
-    page = _PAGE.format(
-        title=_TITLES[reason.status],
+    content = _PAGE.format(
         cause=escape(reason.cause),
         advice=_ADVICE[reason.status],
         action=_TRY_AGAIN if reason.status == 401 else "",
         status=reason.status,
         reason=reason,
     )
-    response = Response(page, mimetype="text/html")
+    return frame(_TITLES[reason.status], content)
+
+
+def frame(title: str, content: str) -> Response:
+    """A page in our looks, without scripts. *content* is HTML, *title* is text."""
+    response = Response(_FRAME.format(title=escape(title), content=content), mimetype="text/html")
     response.headers["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'"
     return response
 

@@ -8,12 +8,17 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.wrappers import Response
 
 from negotiate_wsgi import NegotiateMiddleware
+from negotiate_wsgi.debug import debug_page
 
 application = DispatcherMiddleware(
     with_session,
     {
         "/not-you": NegotiateMiddleware(site, authorize=lambda identity: False),
     },
+)
+debugging = DispatcherMiddleware(
+    NegotiateMiddleware(debug_page, required=False),
+    {"/strict": NegotiateMiddleware(debug_page, required=False, hostname="www.example.test")},
 )
 without_session = NegotiateMiddleware(site)
 

@@ -13,7 +13,11 @@ import negotiate_wsgi
 ROOT = Path(__file__).parent.parent
 CORE = ROOT / "negotiate_wsgi"
 ADAPTER = ROOT / "flask_adapter"
-TOOLS = {"realm", "testing", "initiator", "pytest_plugin", "__main__"}
+DOCTOR = {f"doctor.{name}" for name in ("finding", "machine", "keys", "names", "kdc", "site")}
+TOOLS = {
+    "realm", "testing", "initiator", "keytab", "ticket", "explain", "debug", "pytest_plugin", "__main__",
+    "doctor", *DOCTOR,
+}  # fmt: skip
 #: Where a server's configuration comes in; no request passes through here.
 MOUNTS = {"mount", "wsgi"}
 
@@ -21,14 +25,18 @@ MOUNTS = {"mount", "wsgi"}
 FLOORS = [
     {"reasons"},
     {"exceptions"},
-    {"identity"},
-    {"header", "environ", "responses", "acceptors"},
+    {"identity", "keytab"},
+    {"header", "environ", "responses", "ticket"},
+    {"acceptors"},
     {"origins", "exemptions", "policy", "session"},
     {"acceptors.pykerberos", "decisions"},
     {"middleware"},
     {"mount"},
     {"", "wsgi"},
     {"realm", "testing", "initiator"},
+    {"explain", "doctor.finding"},
+    DOCTOR - {"doctor.finding"},
+    {"doctor", "debug"},
     {"pytest_plugin", "__main__"},
 ]
 OWNERS = {
@@ -36,7 +44,8 @@ OWNERS = {
     "gssapi": set(),
     "itsdangerous": {"session"},
     "ctypes": {"acceptors.pykerberos"},
-    "spnego": {"initiator"},
+    "spnego": {"initiator", "ticket"},
+    "krb5": {"keytab", "doctor.kdc", "doctor.machine"},
     "subprocess": {"realm"},
     "k5test": {"realm"},
     "flask": set(),
@@ -128,8 +137,8 @@ def test_os_environ_is_written_in_one_function():
 
 def test_size_is_a_promise():
     core = [path for name, path in modules().items() if name not in TOOLS | MOUNTS]
-    assert lines(core) <= 1750
-    assert lines(modules()[name] for name in TOOLS) <= 1300
+    assert lines(core) <= 1825
+    assert lines(modules()[name] for name in TOOLS) <= 2250
     assert lines(modules()[name] for name in MOUNTS) <= 220
     assert lines(ADAPTER.rglob("*.py")) <= 150
     assert statistics.median(lines([path]) for path in core) < 150

@@ -22,6 +22,18 @@ def test_keytab_missing(site_without_keytab, realm):
     assert_our_fault(site_without_keytab, realm, "keytab-unusable")
 
 
+@pytest.mark.parametrize("kind", ["gunicorn-sync", "uwsgi"])
+def test_keytab_missing_beside_a_plugin_that_needs_none(kind, realm, tmp_path):
+    """GSSAPI has a credential then: that of the plugin for NTLM, which is no use for a ticket."""
+    plugin = {"GSS_MECH_CONFIG": "/etc/gss/mech.d/mech.ntlmssp.conf"}
+    sound = sites.HttpSite(kind, **plugin)
+    assert is_let_in(sound.request("/required/", realm.authorization()))
+    sound.close()
+    site = sites.HttpSite(kind, **plugin, KRB5_KTNAME=str(tmp_path / "no-such-keytab"))
+    assert_our_fault(site, realm, "keytab-unusable")
+    site.close()
+
+
 def test_replay_cache_unusable(site_without_replay_cache, realm):
     assert_our_fault(site_without_replay_cache, realm, "replay-cache-unusable")
 

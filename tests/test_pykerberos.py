@@ -100,7 +100,10 @@ def test_an_spn_longer_than_the_bindings_buffer(realm, length):
         refused = acceptor.accept(realm.token(spn))
         assert refused.reason in (Reason.SPN_NOT_IN_KEYTAB, Reason.UNKNOWN)
         said = f"Request ticket server {spn}@EXAMPLE.TEST not found in keytab (ticket kvno 1)"
-        assert refused.detail in (said[:511], "the library's text is not UTF-8")
+        assert refused.detail.split("; ticket: ")[0] in (
+            said[:511],
+            "the library's text is not UTF-8",
+        )
     assert sys.getrefcount(()) > 1000  # the empty tuple was not released once too often
 
 

@@ -12,6 +12,7 @@ from sites import WsgiSite
 from test_answer_table import is_asked
 
 from negotiate_wsgi import NegotiateMiddleware, Reason
+from negotiate_wsgi.doctor.finding import Check
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -75,7 +76,10 @@ def test_sh_blocks(block):
             ["bash", "-c", command], cwd=ROOT, env=environ, capture_output=True, text=True
         )
         assert done.returncode == 0, done.stderr
-        assert "alice@EXAMPLE.TEST" in done.stdout
+        expected = (
+            "NW016  sign-on to ourselves: HTTP/localhost@" if "doctor" in command else "alice@"
+        )
+        assert f"{expected}EXAMPLE.TEST" in done.stdout
 
 
 def test_the_two_commands_are_on_the_first_screen():
@@ -87,6 +91,11 @@ def test_the_two_commands_are_on_the_first_screen():
 @pytest.mark.parametrize("reason", Reason, ids=str)
 def test_every_reason_is_in_the_table(reason):
     assert f"| `{reason}` | {reason.status} | {reason.cause} | {reason.remedy} |" in README
+
+
+@pytest.mark.parametrize("check", Check, ids=str)
+def test_every_check_is_in_the_table(check):
+    assert f"| `{check}` | {check.subject} | " in README
 
 
 def test_links_lead_somewhere():

@@ -183,8 +183,9 @@ def test_ctrl_c_reaches_the_command_and_neither_us_nor_the_kdc():
 
 
 def test_needs_no_root(tmp_path):
-    for directory in (tmp_path, *tmp_path.parents[:2]):
-        directory.chmod(0o777)  # root's, which nobody could not enter otherwise
+    tmp_path.chmod(0o777)  # root's, which nobody could not enter otherwise
+    for directory in tmp_path.parents[:2]:
+        directory.chmod(0o711)
     script = (
         "import os\n"
         "if os.geteuid() == 0: os.setgid(65534), os.setuid(65534)\n"

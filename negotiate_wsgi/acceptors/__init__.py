@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Collection
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from negotiate_wsgi.exceptions import ConfigurationError
@@ -86,6 +87,40 @@ class KeytabAcceptor:
 
     target: Target
     keys: str
+
+
+_DETAIL = 1000  # characters: an SPN is the client's choice, and can be as long as a token
+
+# What is said only once the library has found a well-formed ticket. Not a replay, of which the log
+# has told already, and which costs nothing to send by the thousand: to parse costs more than to refuse.
+_OF_A_TICKET = {
+    Reason.EXPIRED, Reason.CLOCK_SKEW, Reason.WRONG_SERVICE, Reason.SPN_NOT_IN_KEYTAB,
+    Reason.STALE_TICKET, Reason.STALE_KEYTAB, Reason.WRONG_KEY, Reason.ENCTYPE_MISSING,
+}  # fmt: skip
+
+
+def with_insight(refused: Refused, token: bytes, keytab: str | None = None) -> Refused:
+    """*refused*, and what its ticket says in clear text beside what *keytab* has, for the log.
+
+    That takes the extra [doctor]; without it, the library's own text has to do.
+    """
+    read = _reader()
+    if not read or refused.reason not in _OF_A_TICKET:
+        return refused
+    spn, insight = read(token, keytab)
+    detail = "; ".join(filter(None, (refused.detail, insight)))
+    service = refused.service or (spn and spn[:_DETAIL])
+    return replace(refused, detail=detail[:_DETAIL], service=service)
+
+
+@functools.cache
+def _reader() -> Callable[[bytes, str | None], tuple[str | None, str]] | None:
+    # Not before a ticket is refused, because parsers are large.
+    try:
+        from negotiate_wsgi.ticket import beside_the_keytab
+    except ConfigurationError:
+        return None
+    return beside_the_keytab
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Collection
 from typing import Any
 
-from negotiate_wsgi.acceptors import Accepted, KeytabAcceptor, Refused, Target
+from negotiate_wsgi.acceptors import Accepted, KeytabAcceptor, Refused, Target, with_insight
 from negotiate_wsgi.exceptions import AcceptorError, ConfigurationError
 from negotiate_wsgi.reasons import Reason
 
@@ -63,10 +63,15 @@ class PykerberosAcceptor(KeytabAcceptor):
             proof = kerberos.authGSSServerResponse(state)
         except kerberos.GSSError as error:
             _release_leaked_arguments(error)
-            return _classify(error.args)
+            refused = _classify(error.args)
+            if refused.reason is Reason.UNSUPPORTED_MECHANISM and (fault := _credential_fault()):
+                # The plugin of another mechanism has a credential, which is why this came so far.
+                raise fault from None
+            return with_insight(refused, token)
         except UnicodeDecodeError:
             return Refused(Reason.UNKNOWN, "the principal or the SPN is not UTF-8")
-        return self.target.check(Accepted(principal, spn, a2b_base64(proof) if proof else None))
+        judged = self.target.check(Accepted(principal, spn, a2b_base64(proof) if proof else None))
+        return with_insight(judged, token) if isinstance(judged, Refused) else judged
 
 
 _named_keytabs: weakref.WeakKeyDictionary[PykerberosAcceptor, str] = weakref.WeakKeyDictionary()
@@ -85,6 +90,25 @@ def _use_keytab(acceptor: PykerberosAcceptor, keytab: str) -> None:
         )
     _named_keytabs[acceptor] = keytab
     os.environ["KRB5_KTNAME"] = keytab
+
+
+def _credential_fault() -> AcceptorError | None:
+    """Why the process would have no credential to accept with now; None if krb5 finds some key."""
+    libkrb5, _ = _pinned_krb5() or (ctypes.CDLL(kerberos.__file__), None)
+    # Not the pinned context: no two threads may use one at a time.
+    context, keytab = ctypes.c_void_p(), ctypes.c_void_p()
+    if libkrb5.krb5_init_context(ctypes.byref(context)):
+        path = os.environ.get("KRB5_CONFIG", "/etc/krb5.conf")
+        fault = f"uid {os.geteuid()} cannot read {path}, or it is damaged"
+        return AcceptorError(Reason.KRB5_CONF_UNUSABLE, fault)
+    try:
+        is_empty = libkrb5.krb5_kt_default(context, ctypes.byref(keytab))
+        if not is_empty:
+            is_empty = libkrb5.krb5_kt_have_content(context, keytab)
+            libkrb5.krb5_kt_close(context, keytab)
+    finally:
+        libkrb5.krb5_free_context(context)
+    return AcceptorError(Reason.KEYTAB_UNUSABLE, _keytab_fault()) if is_empty else None
 
 
 def _keytab_fault() -> str:
@@ -160,6 +184,9 @@ def _release_leaked_arguments(error: Exception) -> None:
 
 # RFC 2744 section 3.9.1: routine errors stand in bits 16 to 23, calling errors above them.
 _NO_CREDENTIAL, _FAILURE = 7 << 16, 13 << 16
+_NO_MECHANISM = (
+    "SPNEGO cannot find mechanisms to negotiate"  # with _FAILURE where krb5.conf is damaged
+)
 _BY_MAJOR = {
     1 << 16: Reason.UNSUPPORTED_MECHANISM,  # GSS_S_BAD_MECH
     9 << 16: Reason.MALFORMED,  # GSS_S_DEFECTIVE_TOKEN
@@ -200,8 +227,8 @@ def _classify(args: tuple[Any, ...]) -> Refused:
         (major_text, major), (minor_text, _) = args
     except (TypeError, ValueError):
         return Refused(Reason.UNKNOWN, "the library's text is not UTF-8")
-    if major == _NO_CREDENTIAL:
-        raise AcceptorError(Reason.KEYTAB_UNUSABLE, _keytab_fault())
+    if major == _NO_CREDENTIAL or (major == _FAILURE and minor_text == _NO_MECHANISM):
+        raise _credential_fault() or AcceptorError(Reason.KEYTAB_UNUSABLE, _keytab_fault())
     if major in _BY_MAJOR:
         return Refused(_BY_MAJOR[major], major_text)
     text = minor_text.encode()[:_TEXT_LIMIT].decode(errors="replace")

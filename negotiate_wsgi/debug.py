@@ -1,0 +1,93 @@
+"""What has this browser just sent? A page for administrators, mounted and guarded like any app."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from html import escape
+from typing import TYPE_CHECKING
+
+from negotiate_wsgi.environ import get_identity, get_refusal
+from negotiate_wsgi.explain import Explanation, explain
+from negotiate_wsgi.header import CHALLENGE
+from negotiate_wsgi.responses import frame
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+    Rows = list[tuple[str, str]]
+
+_NOTHING = (
+    "Your browser was asked for a ticket, with the answer that brought this page, and has sent none. "
+    "It may not trust this site for sign-on: Edge and Chrome on Windows take the zone Local intranet, "
+    "Chrome elsewhere the policy AuthServerAllowlist, Firefox network.negotiate-auth.trusted-uris. "
+    "Or it has no ticket: see what klist says. A new profile of Chrome needs a second try."
+)
+
+
+def debug_page(
+    environ: WSGIEnvironment,
+    start_response: StartResponse,
+    keytab: str | None = None,
+    service: str = "HTTP",
+) -> Iterable[bytes]:
+    """A WSGI application that shows what this very browser sent, and why it was refused, if it was.
+
+        NegotiateMiddleware(debug_page, required=lambda environ: not is_an_administrator_s(environ))
+
+    Not required, because who is refused would never see it; but not open to everybody either: it
+    names the keytab's SPNs, kvnos and encryption types. No part of a token or a key is shown.
+
+    :param keytab: what the ticket is compared with, as for `read_keytab`.
+    :param service: of the acceptor.
+    """
+    authorization = environ.get("HTTP_AUTHORIZATION", "")
+    found = explain(authorization, keytab, service) if authorization else None
+    title, rows = _verdict(environ, found)
+    if found:
+        rows += found.facts
+    page = frame(title, _table(rows + _request(environ, authorization)))
+    page.headers["Cache-Control"] = "no-store"
+    if not found and not get_identity(environ):
+        page.status_code = 401
+        page.headers["WWW-Authenticate"] = CHALLENGE
+    return page(environ, start_response)
+
+
+def _verdict(environ: WSGIEnvironment, found: Explanation | None) -> tuple[str, Rows]:
+    """What the middleware said, or where there is none, what can be read."""
+    if identity := get_identity(environ):
+        told = [("principal", identity.principal), ("by", identity.source)]
+        return "Signed on", [*told, ("SPN", identity.service or "only a ticket says")]
+    refusal = get_refusal(environ)
+    if refusal and found:
+        found = Explanation(found.kind, refusal=refusal)
+    if not found:
+        return "Nothing was sent", [("why", _NOTHING)]
+    return ("Refused" if found.refusal else "Not judged"), found.verdict
+
+
+def _request(environ: WSGIEnvironment, authorization: str) -> Rows:
+    host = environ.get("HTTP_HOST", "")
+    rows = [
+        ("host", host + " (an address: there are no tickets for such)" * _is_address(host)),
+        ("over", environ["wsgi.url_scheme"]),
+        ("header", f"Authorization, {len(authorization)} bytes" if authorization else "none"),
+        ("client", environ.get("REMOTE_ADDR", "")),
+        ("browser", environ.get("HTTP_USER_AGENT", "")),
+    ]
+    return [(label, text) for label, text in rows if text]
+
+
+def _is_address(host: str) -> bool:
+    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
+    try:
+        ipaddress.ip_address(name.strip("[]"))
+    except ValueError:
+        return False
+    return True
+
+
+def _table(rows: Rows) -> str:
+    cells = (f"<dt>{escape(label)}</dt><dd>{escape(text)}</dd>\n" for label, text in rows)
+    return f"<dl>\n{''.join(cells)}</dl>\n"

@@ -1,0 +1,132 @@
+"""What is this token, and why would it be refused? Read, not decrypted: what stands in clear text."""
+
+from __future__ import annotations
+
+import base64
+import re
+import sys
+from dataclasses import dataclass, replace
+from typing import Any
+
+from negotiate_wsgi.exceptions import AcceptorError
+from negotiate_wsgi.header import read_token
+from negotiate_wsgi.keytab import Keytab, read_keytab
+from negotiate_wsgi.reasons import Reason, Refusal
+from negotiate_wsgi.ticket import Ticket, nodes, parse
+
+_SCHEME = re.compile(
+    r"(?:authorization\s*:\s*)?(?:(negotiate|ntlm|basic|bearer|digest)\b)?(.*)", re.I | re.S
+)
+_WITHOUT_A_TICKET = (
+    "Browsers fall back to NTLM when they get no ticket: see what the client says to "
+    "'klist get HTTP/<host in the URL>' (Windows) or 'kvno HTTP/<host in the URL>', use a host "
+    "name and not an IP address in the URL, and trust the site for sign-on in the browser."
+)
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What was found out about a token.
+
+    :param kind: the message's name, ``SPNEGO InitialContextToken``.
+    :param size: bytes.
+    :param mechanisms: what SPNEGO offers, best first; else the one mechanism that it is of.
+    :param ticket: of a krb5 token, None where there is none or it cannot be parsed.
+    :param keytab: what the ticket was compared with.
+    :param refusal: None if nothing that stands in clear text is against it.
+    """
+
+    kind: str
+    size: int = 0
+    mechanisms: tuple[str, ...] = ()
+    ticket: Ticket | None = None
+    keytab: Keytab | None = None
+    refusal: Refusal | None = None
+
+    @property
+    def facts(self) -> list[tuple[str, str]]:
+        """In words: pairs of a label, which may be empty, and a text. No secret is in them."""
+        facts = [("token", f"{self.kind}, {self.size} bytes" if self.size else self.kind)]
+        if self.mechanisms:
+            facts.append(("offers", ", ".join(self.mechanisms)))
+        if self.ticket:
+            facts.append(("ticket", str(self.ticket)))
+        if self.ticket and self.keytab:
+            facts.append(("keytab", self.keytab.name))
+            facts.extend(("has", line) for line in self.keytab.in_words(self.ticket.service))
+        return [(label, _printable(text)) for label, text in facts]
+
+    @property
+    def verdict(self) -> list[tuple[str, str]]:
+        """The same of why it would be refused, and what to mend."""
+        if not self.refusal:
+            return [
+                ("verdict", "nothing that can be read is against it: the keytab has its key"),
+                ("", "If it is refused all the same, the server's log says why: a clock, a replay, "
+                 "another account's key of the same number."),
+            ]  # fmt: skip
+        reason = self.refusal.reason
+        told = [("refused", f"{reason}: {reason.cause}"), ("", _printable(self.refusal.detail))]
+        told += [("mend", reason.remedy), ("", _WITHOUT_A_TICKET * (reason is Reason.NTLM))]
+        return [(label, text) for label, text in told if text]
+
+
+def explain(text: str, keytab: str | None = None, service: str = "HTTP") -> Explanation:
+    """Read a token in base64, or a whole ``Authorization`` header, and compare it with a keytab.
+
+    :param keytab: as for `read_keytab`; it is read only where there is a ticket.
+    :param service: of the acceptor.
+    """
+    [(scheme, rest)] = _SCHEME.findall(text.strip())[:1]
+    if scheme.lower() not in ("", "negotiate", "ntlm"):
+        nothing = Refusal(Reason.NO_CREDENTIALS)
+        return Explanation(f"credentials of the scheme {scheme}", refusal=nothing)
+    token68 = re.sub(r"\s", "", rest)  # a terminal wraps long lines
+    found = _read(token68)
+    screened = read_token(f"Negotiate {token68}")
+    if isinstance(screened, Refusal):
+        return replace(found, refusal=screened)
+    if not found.ticket:
+        return replace(found, refusal=Refusal(Reason.MALFORMED, "no ticket can be read in it"))
+    try:
+        keys = read_keytab(keytab)
+    except AcceptorError as fault:
+        return replace(found, refusal=Refusal(fault.reason, fault.detail))
+    return replace(found, keytab=keys, refusal=found.ticket.objection(keys, service))
+
+
+def _read(token68: str) -> Explanation:
+    try:
+        token = base64.b64decode(token68, validate=True)
+    except ValueError:
+        token = b""
+    parsed = parse(token)
+    is_damaged = isinstance(parsed["Data"], str)
+    return Explanation(
+        "a damaged token, or none" if is_damaged else parsed["MessageType"],
+        len(token),
+        tuple(_mechanisms(parsed)),
+        Ticket.of(token),
+    )
+
+
+def _mechanisms(parsed: dict[str, Any]) -> list[str]:
+    """What SPNEGO offers, or the one mechanism of a token without it."""
+    offered = [node["mechTypes"] for node in nodes(parsed) if node.get("mechTypes")]
+    alone = [[node["thisMech"]] for node in nodes(parsed) if "thisMech" in node]
+    return [str(mechanism) for mechanism in (*offered, *alone, [])[0]]
+
+
+def _printable(text: str) -> str:
+    """The token is a stranger's: what it names must not drive a terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def run_explain(text: str, keytab: str | None, service: str) -> int:
+    """Print what is to say of *text*. Returns 0, or 1 where it is refused, 2 where we are at fault."""
+    found = explain(text, keytab, service)
+    for label, words in (*found.facts, *found.verdict):
+        sys.stdout.write(f"{label:8} {words}\n")
+    if not found.refusal:
+        return 0
+    return 2 if found.refusal.reason.status == 500 else 1

@@ -1,0 +1,446 @@
+"""Ways to break a set-up for real. For each the doctor names that fault and no other, the log of the
+request that fails names its reason, and what the doctor says to type mends it, typed as it stands."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+
+import pytest
+import sites
+from machine import AS_A_USER, AdministeredRealm, Machine
+from test_header import NTLM, negotiate, spnego
+
+from negotiate_wsgi.doctor.finding import Check
+
+
+@pytest.fixture(scope="module")
+def realm():
+    with AdministeredRealm(hosts=()) as realm, pytest.MonkeyPatch.context() as patch:
+        for name, value in realm.environ.items():
+            patch.setenv(name, value)
+        yield realm
+
+
+@pytest.fixture
+def machine(realm, tmp_path, request):
+    # A host of its own for each test: all share the KDC, and the clients' credential caches.
+    host = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[-50:]
+    return Machine(realm, tmp_path / "machine", f"{host}.test")
+
+
+@dataclass
+class Fault:
+    """One way to break a machine.
+
+    :param breaking: does it; what it returns, if anything, are changes to the fields below.
+    :param check: the only one that finds something.
+    :param says: a pattern in what it finds.
+    :param reason: what the log says of the failing request, ``accepted`` where none fails.
+    :param mending: for what no command on this machine mends.
+    :param authorization: of the failing request, None for a ticket of the host's SPN.
+    """
+
+    breaking: object
+    check: Check
+    says: str
+    reason: str
+    mending: object = None
+    authorization: object = None
+    hostname: bool = True
+
+
+def no_keytab(machine):
+    machine.keytab.unlink()
+
+
+def empty_keytab(machine):
+    machine.keytab.write_bytes(b"")
+
+
+def keytab_without_keys(machine):
+    machine.keytab.write_bytes(b"\x05\x02")
+
+
+def damaged_keytab(machine):
+    machine.keytab.write_bytes(os.urandom(200))
+
+
+def keytab_cut_off(machine):
+    machine.keytab.write_bytes(machine.keytab.read_bytes()[:20])
+
+
+def unreadable_keytab(machine):
+    machine.keytab.chmod(0)
+    machine.prefix = AS_A_USER
+
+
+def keytab_in_a_closed_directory(machine):
+    inner = machine.directory / "secret"
+    inner.mkdir()
+    machine.environ["KRB5_KTNAME"] = shutil.move(machine.keytab, inner)
+    inner.chmod(0o600)
+    machine.prefix = AS_A_USER
+
+
+def keytab_open_to_all(machine):
+    machine.keytab.chmod(0o644)
+
+
+def directory_open_to_all(machine):
+    machine.directory.chmod(0o777)
+
+
+def other_service(machine):
+    machine.keytab.unlink()
+    machine.realm.add_service(f"host/{machine.host}", machine.keytab)
+
+
+def other_host(machine):
+    machine.keytab.unlink()
+    machine.realm.add_service(f"HTTP/www-{machine.host}", machine.keytab)
+
+
+def other_case(machine):
+    machine.keytab.unlink()
+    machine.realm.add_service(f"HTTP/{machine.host.upper()}", machine.keytab)
+
+
+def other_case_of_the_service(machine):
+    machine.keytab.unlink()
+    machine.realm.add_service(f"http/{machine.host}", machine.keytab)
+
+
+def stale_keytab(machine):
+    machine.realm.kadmin("cpw", "-randkey", machine.spn)
+
+
+def kdc_from_a_backup(machine):
+    """Its key is older than the keytab's."""
+    machine.realm.kadmin("modprinc", "-kvno", "5", machine.spn)
+    machine.keytab.unlink()
+    machine.realm.kadmin("ktadd", "-k", str(machine.keytab), machine.spn)
+    machine.realm.kadmin("cpw", "-randkey", machine.spn)
+    machine.realm.kadmin("modprinc", "-kvno", "3", machine.spn)
+
+
+def account_made_anew(machine):
+    """The key has the same number, and is another one."""
+    machine.realm.kadmin("delprinc", "-force", machine.spn)
+    machine.realm.kadmin("addprinc", "-randkey", machine.spn)
+
+
+def account_deleted(machine):
+    machine.realm.kadmin("delprinc", "-force", machine.spn)
+
+
+def merged_keytab(machine):
+    """With the key that an account of the same name had before."""
+    before = machine.directory / "before"
+    machine.keytab.rename(before)
+    account_made_anew(machine)
+    machine.realm.kadmin("ktadd", "-k", str(machine.keytab), "-norandkey", machine.spn)
+    machine.ktutil(f"rkt {before}", f"rkt {machine.keytab}", f"wkt {machine.directory}/both")
+    (machine.directory / "both").rename(machine.keytab)
+
+
+def with_enctypes(machine, *enctypes):
+    machine.keytab.unlink()
+    machine.realm.kadmin("delprinc", "-force", machine.spn)
+    keysalts = ",".join(f"{enctype}:normal" for enctype in enctypes)
+    machine.realm.kadmin("addprinc", "-randkey", "-e", keysalts, machine.spn)
+    machine.realm.kadmin("ktadd", "-k", str(machine.keytab), "-norandkey", machine.spn)
+
+
+def rc4_only(machine):
+    with_enctypes(machine, "aes256-cts", "arcfour-hmac")
+    machine.ktutil(f"rkt {machine.keytab}", "delent 1", f"wkt {machine.keytab}.new")
+    shutil.move(f"{machine.keytab}.new", machine.keytab)
+
+
+def rc4_beside(machine):
+    with_enctypes(machine, "aes256-cts", "arcfour-hmac", "aes128-cts")
+
+
+def aes256_missing(machine):
+    with_enctypes(machine, "aes256-cts", "aes128-cts")
+    machine.ktutil(f"rkt {machine.keytab}", "delent 1", f"wkt {machine.keytab}.new")
+    shutil.move(f"{machine.keytab}.new", machine.keytab)
+
+
+def edit_krb5_conf(machine, pattern, replacement):
+    text = machine.krb5_conf.read_text()
+    changed = re.sub(pattern, replacement, text)
+    assert changed != text
+    machine.krb5_conf.write_text(changed)
+    return text
+
+
+def enctype_excluded(machine):
+    edit_krb5_conf(
+        machine, r"\[libdefaults\]\n", "[libdefaults]\n\tpermitted_enctypes = aes128-cts\n"
+    )
+
+
+def no_krb5_conf(machine):
+    text = machine.krb5_conf.read_text()
+    machine.krb5_conf.unlink()
+    return {"then": lambda: machine.krb5_conf.write_text(text)}
+
+
+def no_default_realm(machine):
+    edit_krb5_conf(machine, r"\tdefault_realm = .*\n", "")
+
+
+def broken_krb5_conf(machine):
+    text = edit_krb5_conf(machine, r"\[realms\]", "[realms")
+    return {"mending": lambda machine: machine.krb5_conf.write_text(text)}
+
+
+def clock_ahead(machine):
+    machine.prefix = ["faketime", "-f", "+10m"]
+
+
+def clock_behind(machine):
+    machine.prefix = ["faketime", "-f", "-10m"]
+
+
+def set_the_clock(machine):
+    machine.prefix = []
+
+
+def kdc_down(machine):
+    machine.realm.stop_kdc()
+    return {"mending": lambda machine: machine.realm.start_kdc()}
+
+
+def kdc_at_another_port(machine):
+    text = edit_krb5_conf(machine, r"kdc = 127\S*", f"kdc = 127.0.0.1:{sites.free_port()}")
+    return {"mending": lambda machine: machine.krb5_conf.write_text(text)}
+
+
+def kdc_that_is_silent(machine):
+    udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    udp.bind(("127.0.0.1", 0))
+    port = udp.getsockname()[1]
+    tcp = socket.create_server(("127.0.0.1", port))
+    text = edit_krb5_conf(machine, r"kdc = 127\S*", f"kdc = 127.0.0.1:{port}")
+
+    def mend(machine):
+        machine.krb5_conf.write_text(text)
+        udp.close()
+        tcp.close()
+
+    return {"mending": mend}
+
+
+def other_default_realm(machine):
+    """Without [domain_realm], so that the keytab's realm is one that this machine cannot find."""
+    text = edit_krb5_conf(machine, r"(?s)\[realms\].*", "[realms]\n")
+    return {"mending": lambda machine: machine.krb5_conf.write_text(text)}
+
+
+def unknown_host(machine):
+    machine.hosts.write_text("")
+    return {"mending": lambda machine: machine.hosts.write_text(f"127.0.0.2 {machine.host}\n")}
+
+
+def reverse_name_differs(machine):
+    machine.hosts.write_text(f"127.0.0.2 node-{machine.host}\n127.0.0.2 {machine.host}\n")
+    machine.realm.kadmin("addprinc", "-randkey", f"HTTP/node-{machine.host}")
+    return {"authorization": machine.ticket(f"HTTP/node-{machine.host}")}
+
+
+def alias_of_another_name(machine):
+    machine.hosts.write_text(f"127.0.0.2 node-{machine.host} {machine.host}\n")
+    machine.realm.kadmin("addprinc", "-randkey", f"HTTP/node-{machine.host}")
+    return {"authorization": machine.ticket(f"HTTP/node-{machine.host}")}
+
+
+def no_replay_cache_directory(machine):
+    shutil.rmtree(machine.rcache)
+
+
+def read_only_replay_cache(machine):
+    machine.rcache.chmod(0o500)
+    machine.prefix = AS_A_USER
+
+
+def replay_cache_that_is_a_link(machine):
+    cache = machine.rcache / f"krb5_{os.geteuid()}.rcache2"
+    cache.unlink()
+    cache.symlink_to("/no/such/place")
+
+
+def ntlm_plugin(machine):
+    machine.environ["GSS_MECH_CONFIG"] = "/etc/gss/mech.d/mech.ntlmssp.conf"
+    return {"authorization": negotiate(spnego(NTLM))}
+
+
+def two_bindings(machine):
+    """As far as the list of installed packages goes."""
+    information = machine.directory / "kerberos-1.3.1.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text("Name: kerberos\nVersion: 1.3.1\n")
+    machine.environ["PYTHONPATH"] += f":{machine.directory}"
+    return {"mending": lambda machine: shutil.rmtree(information)}
+
+
+NOBODY = lambda machine: ""  # noqa: E731
+FAULTS = [
+    Fault(no_keytab, Check.KEYTAB, "There is no keytab", "keytab-unusable"),
+    Fault(empty_keytab, Check.KEYTAB, "empty or damaged", "keytab-unusable"),
+    Fault(keytab_without_keys, Check.KEYTAB, "no keys in it", "keytab-unusable"),
+    Fault(damaged_keytab, Check.KEYTAB, "empty or damaged", "keytab-unusable"),
+    Fault(keytab_cut_off, Check.KEYTAB, "empty or damaged", "keytab-unusable"),
+    Fault(unreadable_keytab, Check.KEYTAB, "cannot be read by uid", "keytab-unusable"),
+    Fault(keytab_in_a_closed_directory, Check.KEYTAB, "may not pass through", "keytab-unusable"),
+    Fault(keytab_open_to_all, Check.PRIVACY, "open to every user", "accepted"),
+    Fault(directory_open_to_all, Check.PRIVACY, "can put another keytab", "accepted"),
+    Fault(other_service, Check.SPN, "no key for HTTP/.* but for host/", "spn-not-in-keytab"),
+    Fault(other_host, Check.SPN, "but for HTTP/www-", "spn-not-in-keytab"),
+    Fault(other_case, Check.SPN, "but for HTTP/[A-Z-]*OTHER-CASE", "spn-not-in-keytab"),
+    Fault(other_case_of_the_service, Check.SPN, "but for http/", "spn-not-in-keytab"),
+    Fault(stale_keytab, Check.KEY, "kvno 2 .* newest is 1", "stale-keytab"),
+    Fault(kdc_from_a_backup, Check.KEY, "kvno 3 .* newest is 6", "stale-ticket"),
+    Fault(account_made_anew, Check.KEY, "another key for HTTP/", "wrong-key"),
+    Fault(account_deleted, Check.KEY, "The KDC knows no HTTP/", "no-credentials", None, NOBODY),
+    Fault(merged_keytab, Check.KVNO, "Different keys with the same kvno", "accepted"),
+    Fault(rc4_only, Check.AES, "no AES key, only arcfour", "enctype-missing"),
+    Fault(rc4_beside, Check.WEAK, "Weak keys beside strong ones", "accepted"),
+    Fault(aes256_missing, Check.KEY, "no key of aes256", "enctype-missing"),
+    Fault(enctype_excluded, Check.SIGN_ON, "wrong-key", "wrong-key"),
+    Fault(no_krb5_conf, Check.KRB5_CONF, "There is no ", "accepted"),
+    Fault(no_default_realm, Check.KRB5_CONF, "names no default realm", "accepted"),
+    Fault(broken_krb5_conf, Check.KRB5_CONF, "cannot be used by uid", "krb5-conf-unusable"),
+    Fault(clock_ahead, Check.CLOCK, "6.. s ahead of", "clock-skew", set_the_clock),
+    Fault(clock_behind, Check.CLOCK, "(5..|6..) s behind", "clock-skew", set_the_clock),
+    Fault(kdc_down, Check.KDC, "Cannot contact any KDC", "no-credentials", None, NOBODY),
+    Fault(kdc_at_another_port, Check.KDC, "Cannot contact", "no-credentials", None, NOBODY),
+    Fault(kdc_that_is_silent, Check.KDC, "no answer within", "no-credentials", None, NOBODY),
+    Fault(other_default_realm, Check.KDC, "Cannot find KDC", "no-credentials", None, NOBODY),
+    Fault(unknown_host, Check.NAMES, "is not known here", "no-credentials", None, NOBODY),
+    Fault(reverse_name_differs, Check.CANONICAL, "becomes node-", "spn-not-in-keytab"),
+    Fault(alias_of_another_name, Check.CANONICAL, "becomes node-", "spn-not-in-keytab"),
+    Fault(no_replay_cache_directory, Check.REPLAY_CACHE, "no directory", "replay-cache-unusable"),
+    Fault(read_only_replay_cache, Check.REPLAY_CACHE, "cannot be written", "replay-cache-unusable"),
+    Fault(
+        replay_cache_that_is_a_link, Check.REPLAY_CACHE, "not a file of", "replay-cache-unusable"
+    ),
+    Fault(ntlm_plugin, Check.PLUGINS, "mech.ntlmssp.conf loads", "ntlm"),
+    Fault(two_bindings, Check.BINDING, "both installed", "accepted"),
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.breaking.__name__)
+def test_fault(machine, fault):
+    arguments = ["--hostname", machine.host]
+    assert machine.doctor(*arguments) == []
+    found = {"mending": fault.mending, "authorization": None, "then": None}
+    found |= fault.breaking(machine) or {}
+    authorization = fault.authorization(machine) if fault.authorization else found["authorization"]
+    if authorization is None:
+        authorization = machine.ticket()
+    try:
+        assert machine.request(authorization)["reason"] == fault.reason
+        [finding] = machine.doctor(*arguments)
+        assert finding["id"] == fault.check
+        assert re.search(fault.says, finding["found"]), finding["found"]
+        assert finding["remedy"]
+    finally:
+        if mend := found["mending"]:
+            mend(machine)
+    if not mend:
+        machine.type(finding["command"])
+    if found["then"]:
+        found["then"]()
+    assert machine.doctor(*arguments) == []
+    machine.realm.kinit("alice")  # for a ticket with the new key
+    assert machine.request(machine.ticket())["reason"] == "accepted"
+
+
+def test_dead_dns_and_a_dead_kdc(machine):
+    """It says so, and ends: the libraries that it asks would wait for minutes."""
+    resolv_conf = machine.directory / "resolv.conf"
+    resolv_conf.write_text("nameserver 127.0.0.53\n")
+    machine.environ.pop("LD_PRELOAD")
+    machine.prefix = [
+        "unshare", "--map-root-user", "--net", "--mount", sys.executable,
+        sites.TESTS / "dead_network.py", str(machine.realm.kdc_port), resolv_conf,
+    ]  # fmt: skip
+    began = time.monotonic()
+    dns, kdc = machine.doctor("--hostname", machine.host)
+    assert time.monotonic() - began < 15
+    assert (dns["id"], kdc["id"]) == (Check.NAMES, Check.KDC)
+    assert "DNS does not answer" in dns["found"]
+    assert "no answer within" in kdc["found"]
+
+
+def test_a_healthy_machine_is_told_so_in_no_time(machine):
+    began = time.monotonic()
+    done = machine.run("negotiate-wsgi", "doctor")
+    assert time.monotonic() - began < 3
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert [line.split()[:2] for line in lines] == [["ok", c] for c in Check if c < "NW020"]
+    assert "\x1b" not in done.stdout
+
+
+def test_in_words(machine):
+    machine.keytab.chmod(0o644)
+    done = machine.run("negotiate-wsgi", "doctor", "--hostname", "other.test")
+    assert done.returncode == 2
+    said = done.stdout
+    assert re.search(
+        r"^warning  NW006  keytab's privacy: .+\n {17}Close it.+\n {17}chmod ", said, re.M
+    )
+    assert re.search(
+        r"^problem  NW007  SPNs in the keytab: .+\n {17}Add .+\n {17}kadmin ", said, re.M
+    )
+    machine.keytab.chmod(0o600)
+    del machine.environ["NSS_WRAPPER_HOSTS"]
+    assert machine.run("negotiate-wsgi", "doctor", "--keytab", "/no/such").returncode == 2
+
+
+def test_colours_and_progress_are_for_terminals(machine, capfd):
+    seen = machine.type("negotiate-wsgi doctor")
+    assert "\x1b[32mok      \x1b[0m NW001" in seen
+    assert "... asking the KDC of EXAMPLE.TEST" in seen
+    assert seen.count("... ") >= 4
+    machine.type(f"negotiate-wsgi doctor 2>&1 | cat >{machine.directory}/said")
+    assert "\x1b" not in (machine.directory / "said").read_text()
+
+
+def test_it_shows_no_key_and_changes_nothing(machine):
+    def state():
+        files = (path for path in machine.directory.rglob("*") if path.is_file())
+        return {path: path.read_bytes() for path in files if "rcache2" not in path.name}
+
+    machine.realm.kadmin("cpw", "-randkey", machine.spn)
+    before = state()
+    said = machine.run("negotiate-wsgi", "doctor").stdout
+    said += machine.run("negotiate-wsgi", "doctor", "--json").stdout
+    assert state() == before
+    entries = subprocess.run(
+        ["klist", "-kK", machine.keytab], capture_output=True, text=True, check=True
+    ).stdout
+    keys = re.findall(r"\(0x([0-9a-f]+)\)", entries)
+    assert len(keys) == 2
+    for key in keys:
+        secret = bytes.fromhex(key)
+        for text in (key, base64.b64encode(secret).decode(), repr(secret)[2:-1]):
+            assert text[:16] not in said
+
+
+def test_without_its_extra_it_says_what_to_install():
+    program = "import sys; sys.modules['krb5'] = None; from negotiate_wsgi.__main__ import main; main(['doctor'])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "pip install 'negotiate-wsgi[doctor]'" in done.stderr

@@ -1,0 +1,267 @@
+"""The same for what a server in front does wrong: samples without one of their lines, or an option."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+
+import pytest
+import sites
+from machine import AS_A_USER, AdministeredRealm, Machine
+from test_proxies import wait_until
+
+from negotiate_wsgi.doctor.finding import Check
+
+SAMPLES = sites.TESTS.parent / "samples"
+PORTS = ("8000", "8001", "8003", "8011", "8012", "8443")
+GUNICORN = "gunicorn --config samples/gunicorn.conf.py wsgi_app:application"
+UWSGI = f"uwsgi --ini samples/uwsgi.ini --home {sys.prefix}"
+APACHE = 'env RUN_AS="$(id -un)" apache2 -d "$PWD/samples" -f apache.conf -DFOREGROUND'
+
+
+@pytest.fixture(scope="module")
+def realm():
+    with AdministeredRealm() as realm, pytest.MonkeyPatch.context() as patch:
+        for name, value in realm.environ.items():
+            patch.setenv(name, value)
+        yield realm
+
+
+@pytest.fixture
+def machine(realm, tmp_path):
+    return Machine(realm, tmp_path / "machine", "localhost")
+
+
+class Deployment:
+    """A sample on ports that are free, started anew after each change of a file."""
+
+    def __init__(self, machine, command, port, path="/"):
+        self.command, self.process = command, None
+        self._ports = {p: str(sites.free_port()) for p in PORTS}
+        self.port = int(self._ports[port])
+        scheme = "https" if port == "8443" else "http"
+        self.url = f"{scheme}://localhost:{self.port}{path}"
+        self.directory = machine.directory
+        own = {"TMPDIR": str(machine.directory), "VIRTUAL_ENV": sys.prefix,
+               "PYTHONPATH": str(machine.directory / "samples")}  # fmt: skip
+        self.environ = {k: v for k, v in machine.environ.items() if k != "LD_PRELOAD"} | own
+        (machine.directory / "samples").mkdir()
+        for source in SAMPLES.iterdir():
+            if source.is_file():
+                self.write(source.name, source.read_text())
+
+    def write(self, name, text):
+        ported = re.sub("|".join(PORTS), lambda port: self._ports[port[0]], text)
+        (self.directory / "samples" / name).write_text(ported)
+
+    def start(self):
+        self.stop()
+        as_a_user = AS_A_USER if "apache2" in self.command else []
+        with (self.directory / "log").open("w") as log:
+            self.process = subprocess.Popen(
+                [*as_a_user, "bash", "-c", f"exec {self.command}"], cwd=self.directory,
+                env=self.environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            )  # fmt: skip
+        try:
+            sites.wait_for(self.port, self.process)
+        except AssertionError:
+            raise AssertionError((self.directory / "log").read_text()) from None
+
+    def stop(self):
+        if self.process:
+            self.process.terminate()
+            self.process.wait(20)
+            wait_until(lambda: not sites.is_open(self.port))
+
+
+@pytest.fixture
+def deploy(machine):
+    deployed = []
+
+    def start(*arguments):
+        deployed.append(Deployment(machine, *arguments))
+        return deployed[-1]
+
+    yield start
+    for deployment in deployed:
+        deployment.stop()
+
+
+@dataclass
+class Lacking:
+    """A sample that lacks one line, which is just what the doctor says to write."""
+
+    command: str
+    port: str
+    file: str
+    line: str
+    check: Check
+    says: str
+    path: str = "/"
+
+
+TLS_PROXY = "bash samples/behind "
+LACKING = [
+    Lacking(GUNICORN, "8000", "gunicorn.conf.py", "limit_request_field_size = 131072",
+            Check.HEADER, "Less than 8 KB; larger is answered with 4.*gunicorn"),
+    Lacking(UWSGI, "8001", "uwsgi.ini", "buffer-size = 65535",
+            Check.HEADER, "Less than 8 KB; larger is answered with a closed .*uWSGI", "/wiki"),
+    Lacking(APACHE, "8003", "apache.conf", "LimitRequestFieldSize 131072",
+            Check.HEADER, "Less than 8 KB; larger is answered with 400.*Apache"),
+    Lacking(APACHE, "8003", "apache.conf", "WSGIPassAuthorization On",
+            Check.URL_SIGN_ON, "asks again, as if no ticket had been sent"),
+    Lacking(f"{TLS_PROXY} nginx", "8443", "nginx.conf", "large_client_header_buffers 4 128k;",
+            Check.HEADER, "Less than 8 KB; larger is answered with 400.*nginx"),
+    Lacking(f"{TLS_PROXY} nginx", "8443", "nginx.conf",
+            "proxy_set_header X-Forwarded-Proto $scheme;", Check.COOKIE, "without Secure over TLS"),
+    Lacking(f"{TLS_PROXY} haproxy", "8443", "haproxy.cfg", "tune.bufsize 131072",
+            Check.HEADER, "8 KB; larger is answered with 400.*HAProxy"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", LACKING, ids=lambda case: f"{case.file} {case.line.split()[0]}")
+def test_a_sample_that_lacks_a_line(machine, deploy, case):
+    deployment = deploy(case.command, case.port, case.path)
+    sample = (SAMPLES / case.file).read_text()
+    lacking = re.sub(rf"(?m)^( *){re.escape(case.line)}", r"\1# here", sample)
+    assert lacking != sample
+    deployment.write(case.file, lacking)
+    deployment.start()
+    trust(machine, deployment)
+    [finding] = machine.doctor("--url", deployment.url)
+    assert finding["id"] == case.check
+    assert re.search(case.says, f"{finding['found']} {finding['remedy']}"), finding
+    deployment.write(case.file, lacking.replace("# here", finding["command"]))
+    deployment.start()
+    trust(machine, deployment)
+    assert machine.doctor("--url", deployment.url) == []
+
+
+def trust(machine, deployment):
+    """Behind TLS the sample makes a certificate of its own."""
+    if deployment.url.startswith("https"):
+        certificates = sorted(machine.directory.glob("tmp.*/tls.crt"), key=os.path.getmtime)
+        machine.environ["SSL_CERT_FILE"] = str(certificates[-1])
+
+
+def test_an_untrusted_certificate(machine, deploy):
+    deployment = deploy(f"{TLS_PROXY} nginx", "8443")
+    deployment.start()
+    [finding] = machine.doctor("--url", deployment.url)
+    assert (finding["id"], finding["status"]) == (Check.TLS, "warning")
+    assert "self-signed certificate" in finding["found"]
+
+
+def test_a_server_that_is_not_there(machine):
+    [finding] = machine.doctor("--url", f"http://localhost:{sites.free_port()}/")
+    assert finding["id"] == Check.ANSWER
+    assert "Connection refused" in finding["found"]
+
+
+APPS = """
+import logging
+from negotiate_wsgi import NegotiateMiddleware
+from werkzeug.wrappers import Response
+
+logging.basicConfig(filename="records", level="INFO")
+hello = Response("Hello")
+good = NegotiateMiddleware(hello)
+unguarded = hello
+not_you = NegotiateMiddleware(hello, authorize=lambda identity: False)
+other_host = NegotiateMiddleware(hello, hostname="www.example.test")
+
+def twice(environ, start_response):
+    start_response("401 No", [("WWW-Authenticate", "Negotiate"), ("WWW-Authenticate", "Negotiate")])
+    return []
+
+def basic(environ, start_response):
+    start_response("401 No", [("WWW-Authenticate", "Basic realm=x")])
+    return []
+
+def impostor(environ, start_response):
+    if "HTTP_AUTHORIZATION" in environ:
+        return hello(environ, start_response)
+    return good(environ, start_response)
+"""
+
+
+@pytest.fixture
+def app(machine, deploy):
+    def start(name):
+        deployment = deploy(f"gunicorn --config samples/gunicorn.conf.py apps:{name}", "8000")
+        deployment.write("apps.py", APPS)
+        deployment.start()
+        return deployment
+
+    return start
+
+
+@pytest.mark.parametrize(
+    ("name", "check", "says"),
+    [
+        ("unguarded", Check.CHALLENGE, "200 and not 401: no sign-on is asked for here"),
+        ("twice", Check.CHALLENGE, "2 challenges of Negotiate"),
+        ("basic", Check.CHALLENGE, "401, with Basic realm=x"),
+        ("not_you", Check.URL_SIGN_ON, "403 to your ticket. not-authorized"),
+        ("other_host", Check.URL_SIGN_ON, "401 to your ticket. wrong-service"),
+        ("impostor", Check.URL_SIGN_ON, "200, but the server has not proved itself"),
+    ],
+)
+def test_an_application(machine, app, name, check, says):
+    [finding] = machine.doctor("--url", app(name).url)
+    assert finding["id"] == check
+    assert re.search(says, finding["found"]), finding["found"]
+    assert finding["remedy"]
+
+
+def test_a_good_one(machine, app):
+    deployment = app("good")
+    assert machine.doctor("--url", deployment.url) == []
+    said = machine.run("negotiate-wsgi", "doctor", "--url", deployment.url).stdout
+    for check in Check:
+        assert f"ok       {check}  {check.subject}: " in said
+    assert "64 KB" in said
+    by_address = machine.doctor("--url", deployment.url.replace("localhost", "127.0.0.1"))
+    assert [finding["id"] for finding in by_address] == [Check.URL_SIGN_ON]
+    assert "is an address" in by_address[0]["found"]
+
+
+def test_a_server_without_its_keytab(machine, app):
+    deployment = app("good")
+    shutil.move(machine.keytab, machine.directory / "elsewhere")
+    arguments = ["--keytab", machine.directory / "elsewhere", "--url", deployment.url]
+    [finding] = machine.doctor(*arguments)
+    assert finding["id"] == Check.URL_SIGN_ON
+    assert "500 to your ticket. keytab-unusable" in finding["found"]
+
+
+def test_without_a_ticket(machine, app):
+    deployment = app("good")
+    (machine.directory / "ccache").unlink()
+    [finding] = machine.doctor("--url", deployment.url)
+    assert (finding["id"], finding["status"]) == (Check.URL_SIGN_ON, "warning")
+    assert finding["command"] == "kinit"
+
+
+def test_a_ticket_that_is_older_than_the_key(machine, app, realm):
+    """And the server's log says so; kinit, as the doctor says, mends it."""
+    deployment = app("good")
+    subprocess.run(
+        ["kvno", machine.spn], env=machine.environ, check=True, stdout=subprocess.DEVNULL
+    )
+    machine.keytab.unlink()
+    realm.kadmin("ktadd", "-k", str(machine.keytab), machine.spn)
+    [finding] = machine.doctor("--url", deployment.url)
+    assert finding["id"] == Check.URL_SIGN_ON
+    assert "401 to your ticket. stale-ticket" in finding["found"]
+    records = (machine.directory / "samples" / "records").read_text()
+    assert "reason='stale-ticket'" in records
+    assert f"{machine.spn}@EXAMPLE.TEST kvno 1 aes256" in records
+    assert f"has: {machine.spn}@EXAMPLE.TEST kvno 2 aes256" in records
+    machine.environ["USER"] = "alice"
+    machine.type(f"{finding['command']} alice")
+    assert machine.doctor("--url", deployment.url) == []

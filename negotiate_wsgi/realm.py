@@ -44,7 +44,8 @@ class Realm:
     :raises ConfigurationError: the KDC's programs are not installed.
 
     ``environ`` is what a process needs to live in the realm, as the first user: ``KRB5_CONFIG``,
-    ``KRB5_KTNAME``, ``KRB5CCNAME`` and ``KRB5RCACHEDIR``. ``keytab`` is the path of the keytab,
+    ``KRB5_KTNAME``, ``KRB5CCNAME`` and ``KRB5RCACHEDIR``, and ``KRB5_KDC_PROFILE``, with which
+    ``kadmin.local`` administers it. ``keytab`` is the path of the keytab,
     ``directory`` holds all files, ``kdc_port`` is the KDC's port on 127.0.0.1 (TCP and UDP).
     """
 
@@ -96,6 +97,7 @@ class Realm:
             "KRB5_KTNAME": self.keytab,
             "KRB5CCNAME": self.ccache(user),
             "KRB5RCACHEDIR": str(self.directory),
+            "KRB5_KDC_PROFILE": self._k5.env["KRB5_KDC_PROFILE"],
         }
 
     def ccache(self, user: str) -> str:

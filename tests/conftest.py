@@ -180,6 +180,15 @@ def site_without_replay_cache(request, realm):
 
 
 @pytest.fixture(scope="session")
+def large_ticket(tmp_path_factory):
+    """A program that gets a large ticket: large_ticket CCACHE SPN BYTES."""
+    program = tmp_path_factory.mktemp("c") / "large_ticket"
+    source = sites.TESTS / "large_ticket.c"
+    subprocess.run(["gcc", "-Wall", "-o", program, source, "-lkrb5"], check=True)
+    return program
+
+
+@pytest.fixture(scope="session")
 def playwright():
     with sync_playwright() as playwright:
         yield playwright

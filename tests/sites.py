@@ -21,6 +21,8 @@ from werkzeug.test import EnvironBuilder
 TESTS = Path(__file__).parent
 KINDS = ("wsgi", "gunicorn-sync", "gunicorn-gthread", "uwsgi")
 BIN = Path(sys.executable).parent
+#: Bytes that the groups of an Active Directory user in 1000 of them take in a ticket.
+LARGE = 12_600
 
 
 @dataclass

@@ -444,3 +444,25 @@ def test_without_its_extra_it_says_what_to_install():
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 2
     assert "pip install 'negotiate-wsgi[doctor]'" in done.stderr
+
+
+def test_in_the_throwaway_realm_too_what_it_says_is_to_be_typed(tmp_path):
+    """As in the README: the keytab is broken on purpose, and mended by what the doctor says."""
+    script = """set -e
+    negotiate-wsgi doctor >before
+    KRB5_KTNAME=$PWD/wrong; export KRB5_KTNAME
+    kadmin.local -q 'addprinc -randkey HTTP/other' && kadmin.local -q "ktadd -k $PWD/wrong HTTP/other"
+    negotiate-wsgi doctor --hostname localhost >broken && exit 1
+    bash -ec "$(grep -E '^ +\\S*kadmin' broken)"
+    negotiate-wsgi doctor --hostname localhost >after
+    """
+    environ = {**os.environ, "PATH": f"{sites.BIN}:{os.environ['PATH']}:/usr/sbin"}
+    command = ["negotiate-wsgi", "realm", "--", "bash", "-c", script]
+    done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (
+        "problem  NW007  SPNs in the keytab: The keytab has no key for HTTP/localhost, but for HTTP/other@"
+        in (tmp_path / "broken").read_text()
+    )
+    for healthy in ("before", "after"):
+        assert "problem" not in (tmp_path / healthy).read_text()

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import pytest
 import sites
 from machine import AS_A_USER, AdministeredRealm, Machine
+from sites import LARGE
 from test_proxies import wait_until
 
 from negotiate_wsgi.doctor.finding import Check
@@ -124,7 +125,7 @@ LACKING = [
 
 
 @pytest.mark.parametrize("case", LACKING, ids=lambda case: f"{case.file} {case.line.split()[0]}")
-def test_a_sample_that_lacks_a_line(machine, deploy, case):
+def test_a_sample_that_lacks_a_line(machine, deploy, large_ticket, case):
     deployment = deploy(case.command, case.port, case.path)
     sample = (SAMPLES / case.file).read_text()
     lacking = re.sub(rf"(?m)^( *){re.escape(case.line)}", r"\1# here", sample)
@@ -135,10 +136,24 @@ def test_a_sample_that_lacks_a_line(machine, deploy, case):
     [finding] = machine.doctor("--url", deployment.url)
     assert finding["id"] == case.check
     assert re.search(case.says, f"{finding['found']} {finding['remedy']}"), finding
+    if case.check is Check.HEADER:
+        assert status_of_a_user_in_1000_groups(machine, deployment, large_ticket) != "200"
     deployment.write(case.file, lacking.replace("# here", finding["command"]))
     deployment.start()
     trust(machine, deployment)
     assert machine.doctor("--url", deployment.url) == []
+    assert status_of_a_user_in_1000_groups(machine, deployment, large_ticket) == "200"
+
+
+def status_of_a_user_in_1000_groups(machine, deployment, large_ticket):
+    cache = machine.directory / "large"
+    shutil.copy(machine.realm.ccache("alice"), cache)
+    enlarge = [large_ticket, cache, f"{machine.spn}@{machine.realm.name}", str(LARGE)]
+    subprocess.run(enlarge, env=machine.environ, check=True, stdout=subprocess.DEVNULL)
+    curl = ["curl", "--silent", "--insecure", "--negotiate", "--user", ":", "--output",
+            "/dev/null", "--write-out", "%{http_code}", deployment.url]  # fmt: skip
+    environ = {**deployment.environ, "KRB5CCNAME": str(cache)}
+    return subprocess.run(curl, env=environ, capture_output=True, text=True).stdout
 
 
 def trust(machine, deployment):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -121,7 +123,11 @@ class Setup:
         queries = [f"addprinc -randkey {spn}" for spn in spns if new]
         queries += [f"ktremove -k {self.keytab.path} {spn} all" for spn in spns if instead]
         queries += [f"ktadd -k {self.keytab.path} {spn}" for spn in spns]
-        return " && ".join(f"kadmin -q {shlex.quote(query)}" for query in queries)
+        # Where the KDC is this very machine, as in the throwaway realm, there is no password to ask.
+        kadmin = "kadmin"
+        if "KRB5_KDC_PROFILE" in os.environ:
+            kadmin = shutil.which("kadmin.local") or "/usr/sbin/kadmin.local"
+        return " && ".join(f"{kadmin} -q {shlex.quote(query)}" for query in queries)
 
 
 def host_of(spn: str) -> str:

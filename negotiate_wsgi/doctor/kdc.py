@@ -40,7 +40,7 @@ def check_kdc(setup: Setup) -> Iterator[Finding]:
         return
     yield Check.KDC.ok(f"a KDC of {realm} answers")
     if ahead is None:
-        yield Check.CLOCK.ok("not known: the KDC knows no principal of the keytab as a client")
+        yield Check.CLOCK.ok("not known: the KDC gives no principal of the keytab a ticket")
     elif abs(ahead) < _SKEW:
         yield Check.CLOCK.ok(f"{abs(ahead):.0f} s apart")
     else:
@@ -94,7 +94,7 @@ def _compare_key(setup: Setup, spn: str) -> Finding:
     if not ticket or ticket.service != spn:
         return check.ok(f"not known: as a client, this machine asks for {ticket} instead")
     if objection := ticket.objection(setup.keytab, setup.service):
-        found = f"{another}: it issues {ticket}. {objection.detail}"
+        found = f"{another}: {objection.detail} ({ticket})"
         if objection.reason is Reason.STALE_TICKET:
             remedy = "Export it again in place of the newer keys: the KDC was set back."
             return check.problem(f"{found}.", remedy, setup.export(spn, instead=True))

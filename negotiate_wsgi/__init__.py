@@ -1,6 +1,7 @@
 """Single sign-on for any WSGI application: HTTP Negotiate with Kerberos."""
 
 from negotiate_wsgi.acceptors import Accepted, Acceptor, Refused
+from negotiate_wsgi.acceptors.gssapi import GssapiAcceptor
 from negotiate_wsgi.decisions import Decision
 from negotiate_wsgi.environ import get_identity, get_refusal
 from negotiate_wsgi.exceptions import AcceptorError, ConfigurationError, NegotiateError
@@ -17,6 +18,7 @@ __all__ = [
     "AcceptorError",
     "ConfigurationError",
     "Decision",
+    "GssapiAcceptor",
     "Identity",
     "NegotiateError",
     "NegotiateMiddleware",

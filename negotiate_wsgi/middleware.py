@@ -136,17 +136,17 @@ class NegotiateMiddleware:
         if isinstance(judged, Refusal):
             return self._turn_away(judged, environ, start_response)
         identity = Identity(judged.principal, judged.service)
-        return self._admit(identity, judged.token, environ, start_response)
+        return self._admit(identity, judged, environ, start_response)
 
     def _admit(
         self,
         identity: Identity,
-        token: bytes | None,
+        accepted: Accepted | None,
         environ: WSGIEnvironment,
         start_response: StartResponse,
     ) -> Iterable[bytes]:
-        """Who is asking is known; *token* proves the server to a client that sent a ticket."""
-        proof = write_token(token) if token else None
+        """Who is asking is known, by a ticket that was *accepted* or by a session."""
+        proof = write_token(accepted.token) if accepted and accepted.token else None
         if objection := self._objection(identity, environ):
             if self._session and identity.source == "session" and objection.status == 403:
                 # The next request is asked for a ticket: it may be another principal's by now.
@@ -156,16 +156,18 @@ class NegotiateMiddleware:
         keys.publish(environ, identity, self._strip_realm)
         if proof:
             start_response = _proving(start_response, proof)
-        return self._call(environ, start_response, identity)
+        return self._call(environ, start_response, identity, accepted)
 
     def _call(
         self,
         environ: WSGIEnvironment,
         start_response: StartResponse,
         identity: Identity | None = None,
+        accepted: Accepted | None = None,
     ) -> Iterable[bytes]:
         if self._session:
-            start_response = self._session.keep(environ, identity, start_response)
+            expiry = accepted.expiry if accepted else None
+            start_response = self._session.keep(environ, identity, start_response, expiry)
         return self.app(environ, start_response)
 
     def _ask(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

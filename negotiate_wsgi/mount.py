@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from negotiate_wsgi.acceptors.gssapi import GssapiAcceptor
 from negotiate_wsgi.exceptions import ConfigurationError
 from negotiate_wsgi.exemptions import unless
 from negotiate_wsgi.middleware import NegotiateMiddleware
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
 _PREFIX = "NEGOTIATE_"
+_KEYS = ("service", "hostname", "keytab")
 
 
 def protect(app: WSGIApplication | str, **settings: Any) -> NegotiateMiddleware:
@@ -33,6 +35,8 @@ def protect(app: WSGIApplication | str, **settings: Any) -> NegotiateMiddleware:
       that is no text, and nothing else. The cookie's other options are ``session_max_age``,
       ``session_name``, ``session_domain``, ``session_path``, ``session_secure`` and
       ``session_samesite``.
+    - ``gssapi`` for ``acceptor``: a `GssapiAcceptor`, which is then given ``service``,
+      ``hostname`` and ``keytab``.
     - ``exempt_paths``, ``exempt_prefixes`` and ``exempt_preflights`` for ``required``: the
       arguments of `unless`.
 
@@ -85,6 +89,9 @@ def _protect(
     if exempt := _taken("exempt_", options):
         _need_free("required", "exempt_*", options, spell)
         options["required"] = unless(**exempt)
+    if options.get("acceptor") is GssapiAcceptor:
+        own = {key: options.pop(key) for key in _KEYS if key in options}
+        options["acceptor"] = GssapiAcceptor(**own)
     return NegotiateMiddleware(_import_app(spell("app"), app), **options)
 
 
@@ -152,6 +159,10 @@ def _flag_or_object(name: str, text: str) -> Any:
     return _object(name, text) if ":" in text else _flag(name, text)
 
 
+def _acceptor(name: str, text: str) -> Any:
+    return GssapiAcceptor if text.strip().lower() == "gssapi" else _object(name, text)
+
+
 def _number(name: str, text: str) -> int:
     if not re.fullmatch(r"\s*[0-9]+\s*", text):
         raise ConfigurationError(f"{name}={text!r}: write a number")
@@ -172,7 +183,7 @@ _READERS: dict[str, Callable[[str, str], Any]] = {
     "forbidden": _object,
     "discard_body": _number,
     "on_decision": _object,
-    "acceptor": _object,
+    "acceptor": _acceptor,
     "secret_key_file": _text,
     "session_max_age": _number,
     "session_name": _text,

@@ -41,7 +41,8 @@ class SessionCookie:
     :param fallbacks: older keys, whose cookies are still good. Put the old key here when a new one
         takes its place, and drop it after *max_age*.
     :param max_age: seconds from the ticket until the browser is asked for another, however often
-        it comes in between. A ticket's own end is not known to pykerberos.
+        it comes in between. A session ends with its ticket at the latest, where the acceptor knows
+        when that is: `GssapiAcceptor` does, pykerberos does not.
     :param name: the cookie's name; None for ``__Host-negotiate`` where a browser grants that
         prefix (secure, path ``/``, no domain), so that no other host can plant one, and
         ``negotiate`` elsewhere.
@@ -106,10 +107,18 @@ class SessionCookie:
         return None
 
     def keep(
-        self, environ: WSGIEnvironment, identity: Identity | None, start_response: StartResponse
+        self,
+        environ: WSGIEnvironment,
+        identity: Identity | None,
+        start_response: StartResponse,
+        expiry: Callable[[], float] | None = None,
     ) -> StartResponse:
-        """Adds to the app's answer what a session needs: the cookie, and a word to caches."""
+        """Adds to the app's answer what a session needs: the cookie, and a word to caches.
+
+        *expiry* tells when the ticket ends, in seconds since the epoch.
+        """
         session = environ[_SESSION] = _Session()
+        session.expiry = expiry
         session.signed_on = identity if identity and identity.source == "ticket" else None
 
         def start(
@@ -129,17 +138,27 @@ class SessionCookie:
         """The Set-Cookie line that the browser is owed, if any, and no layer below has sent one."""
         if session.is_forgotten:
             cookie = self._dump(environ, "", 0)
-        elif (new := session.signed_on) and not _may_be_shared(headers):
-            cookie = self._dump(environ, self._sign(new), self._max_age)
+        elif not session.signed_on or _may_be_shared(headers):
+            return None
+        elif seconds := self._seconds_left(session.expiry):
+            cookie = self._dump(environ, self._sign(session.signed_on, seconds), seconds)
         else:
             return None
         name = cookie[: cookie.index("=") + 1]
         is_sent = any(key.lower() == "set-cookie" and v.startswith(name) for key, v in headers)
         return None if is_sent or len(cookie) > _COOKIE_SIZE else cookie
 
-    def _sign(self, identity: Identity) -> str:
+    def _seconds_left(self, expiry: Callable[[], float] | None) -> int:
+        """How long a session may last from now on; 0 where its ticket has just ended.
+
+        krb5 accepts one for a while after its end, because clocks differ.
+        """
+        left = self._max_age if expiry is None else expiry() - time.time()
+        return max(0, min(self._max_age, int(left)))
+
+    def _sign(self, identity: Identity, seconds: int) -> str:
         principal = base64_encode(identity.principal).decode()
-        return self._signers[0].sign(f"{principal}.{int(time.time()) + self._max_age}").decode()
+        return self._signers[0].sign(f"{principal}.{int(time.time()) + seconds}").decode()
 
     def _identify(self, cookie: str) -> Identity | None:
         if len(cookie) > _COOKIE_SIZE or not cookie.isascii():
@@ -179,6 +198,7 @@ class _Session:
     """What became of this request's session. Shared by copies of the environ."""
 
     signed_on: Identity | None = None
+    expiry: Callable[[], float] | None = None
     is_forgotten = False
 
 

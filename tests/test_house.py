@@ -29,7 +29,8 @@ FLOORS = [
     {"header", "environ", "responses", "ticket"},
     {"acceptors"},
     {"origins", "exemptions", "policy", "session"},
-    {"acceptors.pykerberos", "decisions"},
+    {"acceptors.status"},
+    {"acceptors.pykerberos", "acceptors.gssapi", "decisions"},
     {"middleware"},
     {"mount"},
     {"", "wsgi"},
@@ -41,11 +42,11 @@ FLOORS = [
 ]
 OWNERS = {
     "kerberos": {"acceptors.pykerberos"},
-    "gssapi": set(),
+    "gssapi": {"acceptors.gssapi"},
     "itsdangerous": {"session"},
     "ctypes": {"acceptors.pykerberos"},
     "spnego": {"initiator", "ticket"},
-    "krb5": {"keytab", "doctor.kdc", "doctor.machine"},
+    "krb5": {"acceptors.gssapi", "keytab", "doctor.kdc", "doctor.machine"},
     "subprocess": {"realm"},
     "k5test": {"realm"},
     "flask": set(),
@@ -137,9 +138,9 @@ def test_os_environ_is_written_in_one_function():
 
 def test_size_is_a_promise():
     core = [path for name, path in modules().items() if name not in TOOLS | MOUNTS]
-    assert lines(core) <= 1825
+    assert lines(core) <= 2150
     assert lines(modules()[name] for name in TOOLS) <= 2250
-    assert lines(modules()[name] for name in MOUNTS) <= 220
+    assert lines(modules()[name] for name in MOUNTS) <= 230
     assert lines(ADAPTER.rglob("*.py")) <= 150
     assert statistics.median(lines([path]) for path in core) < 150
 

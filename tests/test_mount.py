@@ -9,7 +9,7 @@ import pytest
 import sites
 from sites import TESTS, WsgiSite, free_port
 from test_header import GOOD, negotiate
-from test_middleware import app
+from test_middleware import ALICE, NamedAcceptor, app
 from test_session import KEY, OLD_KEY, set_cookies
 
 from negotiate_wsgi import ConfigurationError, NegotiateMiddleware, SessionCookie, protect
@@ -78,6 +78,18 @@ def test_settings_as_text(settings, status):
 )
 def test_whom_to_ask_as_text(settings, status):
     assert mounted(**settings).request("/").status == status
+
+
+def test_gssapi_by_its_name(realm, tmp_path):
+    keytab = tmp_path / "keytab"
+    realm.add_service("HTTP/mounted.test", keytab)
+    settings = {"acceptor": "GSSAPI", "hostname": "mounted.test", "keytab": str(keytab)}
+    site = WsgiSite(protect("mounted:app", **settings))
+    assert site.request("/", realm.authorization("HTTP/mounted.test")).status == 200
+    assert site.request("/", realm.authorization()).status == 401
+    acceptor = NamedAcceptor(ALICE)
+    with pytest.raises(ConfigurationError, match="acceptor= knows its keys"):
+        protect("mounted:app", acceptor=acceptor, hostname="mounted.test")
 
 
 def test_trusted_origins_may_be_empty():

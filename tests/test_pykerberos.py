@@ -107,6 +107,14 @@ def test_an_spn_longer_than_the_bindings_buffer(realm, length):
     assert sys.getrefcount(()) > 1000  # the empty tuple was not released once too often
 
 
+def test_a_relabelled_ticket_is_known_by_its_key(realm):
+    token = realm.token("host/localhost").replace(b"\x04host", b"\x04HTTP", 1)
+    refused = PykerberosAcceptor().accept(token)
+    assert (refused.reason, refused.principal, refused.service) == (
+        Reason.WRONG_SERVICE, "alice@EXAMPLE.TEST", "host/localhost@EXAMPLE.TEST",
+    )  # fmt: skip
+
+
 def test_leak_probe_tells_the_truth_about_this_build(realm):
     """5000 refused tokens, with what the probe's answer says must be done and without."""
 
@@ -168,11 +176,11 @@ def test_keytab_that_this_uid_cannot_read(realm, tmp_path):
     keytab.chmod(0)
     script = (
         "import os, sys\n"
-        "from negotiate_wsgi.acceptors.pykerberos import _keytab_fault, PykerberosAcceptor\n"
+        "from negotiate_wsgi.acceptors.pykerberos import _credential_fault, PykerberosAcceptor\n"
         "PykerberosAcceptor()\n"
-        "os.environ['KRB5_KTNAME'] = sys.argv[1]\n"
+        "os.environ |= {'KRB5_KTNAME': sys.argv[1], 'KRB5_CONFIG': '/dev/null'}\n"
         "if os.geteuid() == 0: os.setuid(65534)\n"
-        "print(_keytab_fault())\n"
+        "print(_credential_fault().detail)\n"
     )
     said = subprocess.check_output([sys.executable, "-c", script, keytab], text=True)
     uid = 65534 if os.geteuid() == 0 else os.geteuid()

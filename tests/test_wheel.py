@@ -50,7 +50,7 @@ def test_metadata(wheel):
     }
     core = {line for line in required if "extra ==" not in line}
     assert core == {"itsdangerous>=2.1", "pykerberos>=1.2.4", "Werkzeug>=3.0"}
-    for extra in ("doctor", "flask", "pytest", "realm", "test"):
+    for extra in ("doctor", "flask", "gssapi", "pytest", "realm", "test"):
         assert f"Provides-Extra: {extra}\n" in text
     assert "Requires-Python: >=3.11" in text
 

@@ -22,11 +22,14 @@ class Accepted:
     :param principal: the initiator, in MIT's notation.
     :param service: the SPN of the key that really opened the ticket, ``HTTP/www.example.com@REALM``.
     :param token: the mutual token for the initiator, in bytes, or None if there is none to send.
+    :param expiry: tells when the ticket ends, in seconds since the epoch; None where the acceptor
+        cannot know.
     """
 
     principal: str
     service: str | None = None
     token: bytes | None = field(default=None, repr=False)
+    expiry: Callable[[], float] | None = field(default=None, repr=False)
 
 
 class Acceptor(Protocol):
@@ -66,18 +69,22 @@ class Target:
             raise ConfigurationError("hostname= is empty: write None for every name in the keytab")
         return cls(service, frozenset(map(str.lower, names)))
 
+    def admits(self, spn: str) -> bool:
+        """Whether *spn*, with its realm, is one of ours."""
+        # An escaped slash is part of a component, not the end of one: HTTP\/x is no HTTP service.
+        service, _, host = spn.rpartition("@")[0].partition("/")
+        ours = self.hostnames is None or host.lower() in self.hostnames
+        return service == self.service and bool(host) and ours
+
     def check(self, accepted: Accepted) -> Accepted | Refused:
         """*accepted*, if its SPN is one of ours; else a refusal."""
-        # An escaped slash is part of a component, not the end of one: HTTP\/x is no HTTP service.
-        service, _, host = (accepted.service or "").rpartition("@")[0].partition("/")
-        ours = self.hostnames is None or host.lower() in self.hostnames
-        if service == self.service and host and ours:
+        if self.admits(accepted.service or ""):
             return accepted
         detail = f"the ticket is for {accepted.service}"
         return Refused(Reason.WRONG_SERVICE, detail, accepted.principal, accepted.service)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class KeytabAcceptor:
     """What acceptors with a keytab have in common.
 

@@ -6,7 +6,6 @@ import ctypes
 import functools
 import gc
 import os
-import re
 import sys
 import weakref
 from binascii import a2b_base64, b2a_base64
@@ -14,6 +13,12 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from negotiate_wsgi.acceptors import Accepted, KeytabAcceptor, Refused, Target, with_insight
+from negotiate_wsgi.acceptors.status import (
+    classify,
+    is_for_want_of_a_credential,
+    keytab_fault,
+    krb5_conf_fault,
+)
 from negotiate_wsgi.exceptions import AcceptorError, ConfigurationError
 from negotiate_wsgi.reasons import Reason
 
@@ -98,9 +103,7 @@ def _credential_fault() -> AcceptorError | None:
     # Not the pinned context: no two threads may use one at a time.
     context, keytab = ctypes.c_void_p(), ctypes.c_void_p()
     if libkrb5.krb5_init_context(ctypes.byref(context)):
-        path = os.environ.get("KRB5_CONFIG", "/etc/krb5.conf")
-        fault = f"uid {os.geteuid()} cannot read {path}, or it is damaged"
-        return AcceptorError(Reason.KRB5_CONF_UNUSABLE, fault)
+        return krb5_conf_fault()
     try:
         is_empty = libkrb5.krb5_kt_default(context, ctypes.byref(keytab))
         if not is_empty:
@@ -108,20 +111,7 @@ def _credential_fault() -> AcceptorError | None:
             libkrb5.krb5_kt_close(context, keytab)
     finally:
         libkrb5.krb5_free_context(context)
-    return AcceptorError(Reason.KEYTAB_UNUSABLE, _keytab_fault()) if is_empty else None
-
-
-def _keytab_fault() -> str:
-    """What is wrong with the keytab that the process would use now."""
-    path = _default_keytab().removeprefix("FILE:")
-    try:
-        with open(path, "rb") as keytab:
-            keytab.read(1)
-    except FileNotFoundError:
-        return f"the keytab {path} does not exist"
-    except OSError as exc:
-        return f"the keytab {path} cannot be read by uid {os.geteuid()}: {exc.strerror}"
-    return f"the keytab {path} is empty, damaged or without a usable key"
+    return keytab_fault(_default_keytab()) if is_empty else None
 
 
 def _default_keytab() -> str:
@@ -182,41 +172,6 @@ def _release_leaked_arguments(error: Exception) -> None:
         ctypes.pythonapi.Py_DecRef(ctypes.py_object(error.args))
 
 
-# RFC 2744 section 3.9.1: routine errors stand in bits 16 to 23, calling errors above them.
-_NO_CREDENTIAL, _FAILURE = 7 << 16, 13 << 16
-_NO_MECHANISM = (
-    "SPNEGO cannot find mechanisms to negotiate"  # with _FAILURE where krb5.conf is damaged
-)
-_BY_MAJOR = {
-    1 << 16: Reason.UNSUPPORTED_MECHANISM,  # GSS_S_BAD_MECH
-    9 << 16: Reason.MALFORMED,  # GSS_S_DEFECTIVE_TOKEN
-    # GSS_S_CALL_INACCESSIBLE_READ | GSS_S_BAD_NAME: the binding asked for a name too early,
-    # because the negotiation was not complete (GSS_S_CONTINUE_NEEDED).
-    (1 << 24) | (2 << 16): Reason.NEEDS_ANOTHER_LEG,
-}
-
-# Minor codes differ from process to process, so the text decides. An SPN in it is the client's
-# choice: every pattern is matched as a whole, with the library's own words around the SPN.
-# fmt: off
-_TEXTS = [(re.compile(pattern.replace("SPN", "(?P<spn>.*?)"), re.DOTALL), reason) for pattern, reason in [
-    (r"Request is a replay", Reason.REPLAYED),
-    (r"Ticket expired", Reason.EXPIRED),
-    (r"Clock skew too great|Ticket not yet valid", Reason.CLOCK_SKEW),
-    (r"Request ticket server SPN kvno \d+ not found in keytab; ticket is likely out of date", Reason.STALE_TICKET),
-    (r"Request ticket server SPN kvno \d+ not found in keytab; keytab is likely out of date", Reason.STALE_KEYTAB),
-    (r"Request ticket server SPN (kvno \d+ )?found in keytab but not with enctype \S+", Reason.ENCTYPE_MISSING),
-    (r"Request ticket server SPN kvno \d+ enctype \S+ found in keytab but cannot decrypt ticket", Reason.WRONG_KEY),
-    (r"Request ticket server SPN not found in keytab( \(ticket kvno \d+\))?", Reason.SPN_NOT_IN_KEYTAB),
-    (r"Decrypt integrity check failed|Cannot decrypt ticket for SPN", Reason.WRONG_KEY),
-    (r"Encryption type \S+ not permitted|KDC has no support for encryption type", Reason.ENCTYPE_MISSING),
-    # "Success" is what the library says of ASN.1 inside the token that it cannot read.
-    (r"Token header is malformed or corrupt|Success|ASN\.1 .*", Reason.MALFORMED),
-]]
-# fmt: on
-_REPLAY_CACHE = re.compile(
-    r"(?!Request ticket)(?:[^(]* \(filename: (?P<path>.*)\)|.*replay (?:cache|information)\b.*)",
-    re.DOTALL | re.IGNORECASE,
-)
 #: The binding copies a text into 512 bytes without ending it: what follows is not text.
 _TEXT_LIMIT = 511
 
@@ -227,18 +182,6 @@ def _classify(args: tuple[Any, ...]) -> Refused:
         (major_text, major), (minor_text, _) = args
     except (TypeError, ValueError):
         return Refused(Reason.UNKNOWN, "the library's text is not UTF-8")
-    if major == _NO_CREDENTIAL or (major == _FAILURE and minor_text == _NO_MECHANISM):
-        raise _credential_fault() or AcceptorError(Reason.KEYTAB_UNUSABLE, _keytab_fault())
-    if major in _BY_MAJOR:
-        return Refused(_BY_MAJOR[major], major_text)
-    text = minor_text.encode()[:_TEXT_LIMIT].decode(errors="replace")
-    if major != _FAILURE:
-        return Refused(Reason.UNKNOWN, f"{major_text}: {text}")
-    if cache := _REPLAY_CACHE.fullmatch(text):
-        where = f"the directory {os.path.dirname(cache['path'])}" if cache["path"] else "it"
-        fault = f"uid {os.geteuid()} cannot use {where}: {text}"
-        raise AcceptorError(Reason.REPLAY_CACHE_UNUSABLE, fault)
-    for pattern, reason in _TEXTS:
-        if match := pattern.fullmatch(text):
-            return Refused(reason, text, service=match.groupdict().get("spn"))
-    return Refused(Reason.UNKNOWN, text)
+    if is_for_want_of_a_credential(major, minor_text):
+        raise _credential_fault() or keytab_fault(_default_keytab())
+    return classify(major, major_text, minor_text.encode()[:_TEXT_LIMIT].decode(errors="replace"))

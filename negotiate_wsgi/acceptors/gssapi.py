@@ -80,8 +80,7 @@ class GssapiAcceptor(KeytabAcceptor):
             return Refused(Reason.NEEDS_ANOTHER_LEG, "the negotiation is not complete")
         principal = library.name(result.initiator_name)
         opened = spn or library.target(result.context)
-        expiry = functools.cache(functools.partial(library.end_of_ticket, result.context))
-        return self.target.check(Accepted(principal, opened, result.token, expiry))
+        return Accepted(principal, opened, result.token, _Expiry(library, result.context))
 
     def _current_keys(self) -> _Keys:
         """The keys, read again if the keytab has changed. Raises `AcceptorError`."""
@@ -137,6 +136,20 @@ class _Keys:
             if name in token and realm in token:
                 return spn
         return None
+
+
+class _Expiry:
+    """Tells when the ticket of a context ends: asked for only where a session begins."""
+
+    __slots__ = ("_context", "_end", "_library")
+
+    def __init__(self, library: _Library, context: Any) -> None:
+        self._library, self._context, self._end = library, context, 0.0
+
+    def __call__(self) -> float:
+        if not self._end:
+            self._end = self._library.end_of_ticket(self._context)
+        return self._end
 
 
 class _Library:

@@ -26,7 +26,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import sites
-from accept import environ_with
+from in_process import environ_with
 from test_header import GOOD, negotiate
 from test_middleware import ALICE, NamedAcceptor
 

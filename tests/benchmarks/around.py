@@ -1,0 +1,179 @@
+"""What stands around a sign-on: threads and processes, a dead resolver, memory.
+
+    tests/benchmarks/around.py [--rounds N]
+
+throughput   sign-ons per second with 1, 2 and 4 threads, and with 2 processes, on all cores
+stall        with a name server that does not answer: the longest that another thread stood still
+memory       of a gunicorn worker after 300 sign-ons, over that of the unprotected application's
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent), str(HERE)]
+
+import in_process
+import subjects
+from over_http import Subject
+
+from negotiate_wsgi.realm import Realm
+
+REMOTE = "www.example.test"  # which no hosts file knows
+GUARDS = ("ours_gssapi", "ours_pykerberos", "wsgi_kerberos", "wsgi_kerberos_hostname")
+
+
+def sign_on(call, lines):
+    for line in lines:
+        token = in_process.base64.b64encode(bytes.fromhex(line)).decode()
+        answer = b"".join(call(in_process.environ_with(token), lambda *_: None))
+        assert answer == b"alice@EXAMPLE.TEST", answer
+
+
+def work(name, threads):
+    """Reads tokens, says that it is ready, waits for a line, and prints the seconds they took."""
+    call = getattr(subjects, name)()
+    lines = sys.stdin.readline().split()
+    sign_on(call, lines[:20])
+    parts = [lines[20 + number :: threads] for number in range(threads)]
+    workers = [threading.Thread(target=sign_on, args=(call, part)) for part in parts]
+    print("ready", flush=True)
+    sys.stdin.readline()
+    began = time.perf_counter()
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    print(time.perf_counter() - began)
+
+
+def stall(name):
+    """Reads tokens, and prints for how many milliseconds at the most a thread beside stood still."""
+    call = getattr(subjects, name)()
+    lines, ticks = sys.stdin.readline().split(), []
+    worker = threading.Thread(target=sign_on, args=(call, lines))
+    worker.start()
+    while worker.is_alive():
+        ticks.append(time.perf_counter())
+        time.sleep(0.001)
+    ticks.append(time.perf_counter())
+    print(max(b - a for a, b in itertools.pairwise(ticks)) * 1e3)
+
+
+def throughput(realm, environ, name, threads, processes, count=2000):
+    command = [sys.executable, __file__, "--work", name, "--threads", str(threads)]
+    running = []
+    for _ in range(processes):
+        process = subprocess.Popen(
+            command, env=environ, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        tokens = in_process.tokens(realm, 20 + count // processes)
+        process.stdin.write(" ".join(tokens) + "\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "ready\n"
+        running.append(process)
+    for process in running:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    took = [float(process.communicate()[0]) for process in running]
+    return count / max(took)
+
+
+def longest_stall(realm, environ, name):
+    with tempfile.NamedTemporaryFile("w", suffix=".conf") as resolv_conf:
+        resolv_conf.write("nameserver 127.0.0.53\noptions timeout:1 attempts:1\n")
+        resolv_conf.flush()
+        tokens = " ".join(in_process.tokens(realm, 3, REMOTE)) + "\n"
+        return float(subprocess.run(
+            ["unshare", "--map-root-user", "--net", "--mount", sys.executable,
+             HERE.parent / "dead_network.py", str(realm.kdc_port), resolv_conf.name,
+             sys.executable, __file__, "--stall", name],
+            env=environ | {"SPN_HOSTNAME": REMOTE}, input=tokens, text=True, check=True,
+            stdout=subprocess.PIPE,
+        ).stdout)  # fmt: skip
+
+
+def resident(environ, realm, name):
+    """MiB of a worker, after 300 sign-ons."""
+    subject = Subject("gunicorn-gthread", name)
+    subject.start(environ)
+    try:
+        tokens = in_process.tokens(realm, 300)
+        encoded = [in_process.base64.b64encode(bytes.fromhex(t)).decode() for t in tokens]
+        subject.load(encoded)
+        master = subject.process.pid
+        worker = Path(f"/proc/{master}/task/{master}/children").read_text().split()[0]
+        pages = int(Path(f"/proc/{worker}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+    finally:
+        subject.stop()
+
+
+def measure(rounds, tell=lambda text: None):
+    """Figures of each round, by what is measured and who."""
+    seen = {}
+    with Realm(users=["alice"]) as realm:
+        os.environ |= realm.environ
+        realm.add_service(f"HTTP/{REMOTE}")
+        environ = in_process.conditions(realm)["small"]
+        for number in range(rounds):
+            tell(f"around: round {number + 1} of {rounds}")
+            for name in GUARDS:
+                for threads, processes in ((1, 1), (2, 1), (4, 1), (1, 2)):
+                    label = f"{threads} threads, {processes} processes"
+                    rate = throughput(realm, environ, name, threads, processes)
+                    seen.setdefault((label, name), []).append(rate)
+                slow = longest_stall(realm, environ, name)
+                seen.setdefault(("stall, ms", name), []).append(slow)
+            for name in ("plain", *GUARDS):
+                grown = resident(environ, realm, name)
+                seen.setdefault(("memory, MiB", name), []).append(grown)
+    return seen
+
+
+def aims(seen):
+    for name, aim in (("ours_gssapi", 4.5), ("ours_pykerberos", 2.0)):
+        plain = seen["memory, MiB", "plain"]
+        over = [a - b for a, b in zip(seen["memory, MiB", name], plain, strict=True)]
+        yield (
+            f"memory of a gunicorn worker over the plain one's, MiB, {name}",
+            statistics.median(over),
+            aim,
+        )
+    yield "longest stall with dead DNS, ms, gssapi", max(seen["stall, ms", "ours_gssapi"]), 50
+
+
+def report(seen):
+    for (label, name), figures in seen.items():
+        print(f"{label:24} {name:24} {statistics.median(figures):9.1f}")
+    for sentence, found, aim in aims(seen):
+        print(f"{sentence}: {found:.2f}   aim {aim:.2f}")
+
+
+def main():
+    parser = argparse.ArgumentParser(usage=__doc__.split("\n\n")[1].strip())
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--work")
+    parser.add_argument("--stall")
+    parser.add_argument("--threads", type=int)
+    options = parser.parse_args()
+    if options.work:
+        return work(options.work, options.threads)
+    if options.stall:
+        return stall(options.stall)
+    report(measure(options.rounds, lambda text: print(text, file=sys.stderr)))
+    return None
+
+
+if __name__ == "__main__":
+    main()

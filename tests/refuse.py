@@ -1,10 +1,11 @@
-"""Refuses tokens of one kind for ever longer, and says how memory grows: refuse.py KIND COUNT."""
+"""Refuses tokens for ever longer, and says how memory grows: refuse.py KIND COUNT SPN ACCEPTOR."""
 
 import base64
 import os
 import sys
 
 from initiator import Initiator
+from mix_up import ACCEPTORS
 
 from negotiate_wsgi import NegotiateMiddleware
 
@@ -19,27 +20,29 @@ def resident():
 
 def tokens(kind):
     genuine = Initiator(os.environ["KRB5CCNAME"].removeprefix("FILE:"), sys.argv[3]).token
-    return {
+    kinds = {
         "garbage": b"\x60" + bytes(600),
         "ntlm": b"NTLMSSP\0" + bytes(600),
         "truncated": genuine[: len(genuine) // 2],
+        "damaged": genuine[:-40] + b"damage" + genuine[-34:],
         "replayed": genuine,
-    }[kind]
+    }
+    return list(kinds.values()) if kind == "mixed" else [kinds[kind]]
 
 
-def main(kind, count):
+def main(kind, count, acceptor):
     def app(environ, start_response):
         start_response("200 OK", [])
         return []
 
-    guarded = NegotiateMiddleware(app)
-    authorization = "Negotiate " + base64.b64encode(tokens(kind)).decode()
+    guarded = NegotiateMiddleware(app, acceptor=ACCEPTORS[acceptor]())
+    sent = ["Negotiate " + base64.b64encode(token).decode() for token in tokens(kind)]
     statuses = []
 
     def refuse(times):
-        for _ in range(times):
+        for number in range(times):
             environ = {
-                "HTTP_AUTHORIZATION": authorization,
+                "HTTP_AUTHORIZATION": sent[number % len(sent)],
                 "PATH_INFO": "/",
                 "REQUEST_METHOD": "GET",
             }
@@ -53,4 +56,4 @@ def main(kind, count):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], int(sys.argv[2]), sys.argv[4])

@@ -1,0 +1,91 @@
+"""Coverage-guided: what must hold of anything that anybody sends, as long as you like.
+
+    tests/fuzz.py SECONDS      (in the environment that tests/run has made)
+
+libFuzzer looks for inputs that reach new branches of this package, and each is held against
+properties.py; tokens begin as genuine ones, of a realm of their own. The input that breaks a
+property is printed and kept, and the exit code is not 0.
+"""
+
+import os
+import sys
+import tempfile
+
+import atheris
+
+with atheris.instrument_imports(include=["negotiate_wsgi"]):
+    import properties
+    from initiator import Initiator
+
+    import negotiate_wsgi.acceptors.pykerberos
+    from negotiate_wsgi import Accepted, GssapiAcceptor, Identity
+    from negotiate_wsgi.realm import Realm
+
+
+def targets(realm):
+    """Functions of a provider of fuzzed data."""
+    good = properties.session()._sign(Identity("alice@EXAMPLE.TEST"), 86_400)
+    genuine = [token(realm, "HTTP/localhost") for _ in range(300)]
+    genuine += [
+        token(realm, f"{service}/localhost").replace(service.encode(), b"HTTP", 1)
+        for service in ("host", "rest") for _ in range(20)
+    ]  # fmt: skip
+    judges = [GssapiAcceptor(), negotiate_wsgi.acceptors.pykerberos.PykerberosAcceptor()]
+
+    def near_genuine(data):
+        return properties.mutated(data.PickValueInList(genuine), edits(data))
+
+    return [
+        lambda data: properties.header(data.ConsumeUnicode(4096)),
+        lambda data: properties.header(f"Negotiate {data.ConsumeString(4096)}"),
+        lambda data: properties.header(properties.encoded(data.ConsumeBytes(4096))),
+        lambda data: properties.header(properties.encoded(near_genuine(data))),
+        lambda data: properties.explanation(properties.encoded(near_genuine(data))),
+        lambda data: properties.explanation(data.ConsumeUnicode(4096)),
+        lambda data: properties.identity(data.ConsumeUnicode(64), data.ConsumeUnicode(64)),
+        lambda data: properties.cookie(data.ConsumeBytes(512).decode("latin-1"), good),
+        lambda data: properties.cookie(
+            properties.mutated(good.encode(), edits(data)).decode("latin-1"), good
+        ),
+        *(lambda data, judge=judge: properties.acceptor(judge, near_genuine(data)) for judge in judges),
+    ]  # fmt: skip
+
+
+def token(realm, spn):
+    return Initiator(realm.ccache("alice"), f"{spn}@{realm.name}").token
+
+
+def edits(data):
+    count = data.ConsumeIntInRange(0, 6)
+    return [
+        (data.ConsumeIntInRange(0, 4000), data.ConsumeIntInRange(0, 4), data.ConsumeIntInRange(0, 255))
+        for _ in range(count)
+    ]  # fmt: skip
+
+
+def main(seconds):
+    with Realm(users=["alice"]) as realm, tempfile.TemporaryDirectory() as kept:
+        os.environ |= realm.environ
+        for service in ("host", "rest"):
+            realm.add_service(f"{service}/localhost")
+        known = targets(realm)
+        runs = [0] * len(known)
+
+        def one_input(content):
+            data = atheris.FuzzedDataProvider(content)
+            which = data.ConsumeIntInRange(0, len(known) - 1)
+            known[which](data)
+            runs[which] += 1
+            if sum(runs) % 10_000 == 1:  # libFuzzer ends the process without a word to us
+                assert isinstance(judge.accept(token(realm, "HTTP/localhost")), Accepted)
+                print(f"fuzzed: {sum(runs)} inputs, of each kind {runs}", flush=True)
+
+        judge = GssapiAcceptor()
+        options = [f"-max_total_time={seconds}", "-max_len=8192", f"-artifact_prefix={kept}/",
+                   "-print_final_stats=0", "-verbosity=0", "-rss_limit_mb=4096"]  # fmt: skip
+        atheris.Setup([sys.argv[0], *options], one_input)
+        atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,119 @@
+"""What must hold of anything that anybody sends. Each function raises AssertionError where it does not."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import re
+
+from spnego._spnego import InitialContextToken, NegTokenInit, unpack_token
+
+from negotiate_wsgi import Accepted, Identity, Refused
+from negotiate_wsgi.explain import explain
+from negotiate_wsgi.header import MAX_TOKEN, read_token, screen, token_size, write_token
+
+KERBEROS = {"1.2.840.113554.1.2.2", "1.2.840.48018.1.2.2"}
+
+
+def header(authorization):
+    """It is another scheme's, a refusal, or a token that another parser, too, finds to be Kerberos'."""
+    found = read_token(authorization)
+    token_size(authorization)
+    if found is None:
+        assert authorization[:10].lower() not in ("negotiate", "negotiate ")
+    elif isinstance(found, Refused):
+        assert found.reason.status == 401
+    else:
+        assert 0 < len(found) <= MAX_TOKEN
+        assert read_token(write_token(found)) == found
+        assert first_mechanism(found) in {None, *KERBEROS}
+
+
+def first_mechanism(token):
+    """As pyspnego reads it, None where it cannot."""
+    try:
+        parsed = unpack_token(token)
+        if isinstance(parsed, InitialContextToken):
+            if parsed.this_mech != "1.3.6.1.5.5.2":
+                return parsed.this_mech
+            parsed = unpack_token(parsed.inner_context_token, mech=None, unwrap=True)
+        return parsed.mech_types[0] if isinstance(parsed, NegTokenInit) else None
+    except Exception:  # it was made for tokens, not for anything
+        return None
+
+
+def explanation(text):
+    """Whatever it is, it is explained in printable words."""
+    found = explain(text, "/no/such/keytab")
+    for _, words in (*found.facts, *found.verdict):
+        assert words.isprintable()
+
+
+def identity(principal, other):
+    """Name and realm are what the principal says, and no two principals share both."""
+    one, two = Identity(principal), Identity(other)
+    for identity in (one, two):
+        parts = re.findall(r"\\.|.|\\$", identity.principal, re.DOTALL)
+        ends = [at for at, part in enumerate(parts) if part == "@"][-1:] or [len(parts)]
+        name, realm = parts[: ends[0]], parts[ends[0] + 1 :]
+        assert identity.name == "".join("@" if part == "\\@" else part for part in name)
+        assert identity.realm == "".join(realm)
+    # krb5 writes no "@" in a name without its escape.
+    if is_written_by_krb5(one) and is_written_by_krb5(two) and principal != other:
+        assert (one.name, one.realm) != (two.name, two.realm)
+
+
+def is_written_by_krb5(identity):
+    bare = re.sub(r"\\.", "", identity.principal, flags=re.DOTALL)
+    return bool(identity.realm) and bare.count("@") == 1
+
+
+@functools.cache
+def session():
+    from negotiate_wsgi import SessionCookie
+
+    return SessionCookie("k" * 32)
+
+
+def cookie(value, good):
+    """None but the good one names anybody."""
+    environ = {"wsgi.url_scheme": "http", "HTTP_COOKIE": f"negotiate={value}"}
+    found = session().read(environ)
+    named = {part.strip().partition("=")[2] for part in f"negotiate={value}".split(";")
+             if part.strip().startswith("negotiate=")}  # fmt: skip
+    assert (found is not None) == (good in named), value
+    assert found is None or found.principal == "alice@EXAMPLE.TEST"
+
+
+def acceptor(judge, token):
+    """A token is nobody's but alice's, for our service, or it is the client's fault."""
+    if screen(token):
+        return
+    result = judge.accept(token)
+    if isinstance(result, Accepted):
+        assert result.principal == "alice@EXAMPLE.TEST"
+        assert result.service == "HTTP/localhost@EXAMPLE.TEST"
+    else:
+        assert result.reason.status == 401, result
+
+
+def mutated(token, edits):
+    """*token* after edits: triples of a place, what is done there, and a byte."""
+    token = bytearray(token)
+    for place, deed, byte in edits:
+        at = place % (len(token) + 1)
+        if deed % 5 == 0:
+            token[at : at + 1] = bytes([byte])
+        elif deed % 5 == 1:
+            del token[at : at + byte % 8]
+        elif deed % 5 == 2:
+            token[at:at] = bytes([byte])
+        elif deed % 5 == 3:
+            del token[at:]
+        else:
+            token[at:at] = token[at : at + byte]
+    return bytes(token)
+
+
+def encoded(token):
+    return "Negotiate " + base64.b64encode(token).decode()

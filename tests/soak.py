@@ -1,0 +1,244 @@
+"""Everything at once over HTTP, while what a sign-on needs is taken away and given back.
+
+    tests/soak.py SECONDS
+
+Four clients send good, bad, replayed, oversized, slow and cut-off requests to two workers of
+gunicorn. Meanwhile a worker is killed, the keytab is rotated and taken away, the KDC is stopped and
+a clock is moved, over and over. It must hold that
+
+- nobody is ever taken for somebody else, and what is bad is never let in;
+- every answer is one of the answer table's, and a 500 only while the keytab is away;
+- every good request is answered once the fault is gone;
+- memory is flat.
+
+Prints what was asked and answered, and exits with 1 where something did not hold.
+"""
+
+from __future__ import annotations
+
+import collections
+import http.client
+import os
+import random
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import sites
+from initiator import Initiator, token_at
+
+from negotiate_wsgi.header import write_token
+from negotiate_wsgi.realm import Realm
+
+SPN = "HTTP/localhost"
+GRACE = 3  # seconds for a server to be well again
+APP = """
+from negotiate_wsgi import GssapiAcceptor, NegotiateMiddleware
+
+def app(environ, start_response):
+    body = environ["REMOTE_USER"].encode()
+    start_response("200 OK", [("Content-Length", str(len(body)))])
+    return [body]
+
+application = NegotiateMiddleware(app, acceptor=GssapiAcceptor())
+"""
+
+
+class World:
+    """The realm, the server, and the fault of the moment."""
+
+    def __init__(self, realm, directory):
+        self.realm, self.keytab = realm, Path(realm.keytab)
+        (directory / "soaked.py").write_text(APP)
+        self.site = sites.HttpSite(
+            "gunicorn-gthread", "soaked:application",
+            arguments=["--workers", "2", "--pythonpath", str(directory)],
+        )  # fmt: skip
+        self.skew = ""
+        self.fault, self.healed = "", time.monotonic()
+        self.counts, self.broken = collections.Counter(), []
+        self.ends = threading.Event()
+        self.locks = {user: threading.Lock() for user in ("alice", "bob")}
+
+    def token(self, user):
+        with self.locks[user]:  # while kinit writes the cache
+            ccache, spn = self.realm.ccache(user), f"{SPN}@{self.realm.name}"
+            if self.skew:
+                return write_token(token_at(self.skew, ccache, spn))
+            return Initiator(ccache, spn).authorization
+
+    def is_well(self, since):
+        return not self.fault and since - self.healed > GRACE
+
+    def workers(self):
+        """Pids, oldest first."""
+        return sorted(children(self.site.process.pid))
+
+
+def children(pid):
+    return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+
+
+def resident(pid):
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def ask(world, authorization, pause=0.0, cut=False):
+    """Status and body; 0 where there was no answer."""
+    head = f"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: {authorization}\r\n\r\n"
+    content = head.encode()
+    half = len(content) // 2
+    try:
+        with socket.create_connection(("127.0.0.1", world.site.port), timeout=20) as connection:
+            connection.sendall(content[:half])
+            time.sleep(pause)
+            if cut:
+                return 0, ""
+            connection.sendall(content[half:])
+            response = http.client.HTTPResponse(connection)
+            response.begin()
+            return response.status, response.read().decode()
+    except (OSError, http.client.HTTPException):
+        return 0, ""
+
+
+def good(world, user, pause=0.0):
+    """A sign-on that must succeed where all is well, and must never be somebody else's."""
+    began = time.monotonic()
+    try:
+        authorization = world.token(user)
+    except Exception as problem:  # without a KDC there may be no ticket
+        if world.is_well(began):
+            world.broken.append(f"no ticket though all is well: {problem}")
+        return
+    status, body = ask(world, authorization, pause)
+    world.counts[f"good {status}"] += 1
+    if status == 200 and body != f"{user}@{world.realm.name}":
+        world.broken.append(f"{user} was taken for {body}")
+    if status not in (200, 401, 500, 0) or (status == 500 and "keytab-unusable" not in body):
+        world.broken.append(f"good: {status} {body}")
+    if status != 200 and world.is_well(began):
+        world.broken.append(f"good, and all is well: {status} {body}")
+
+
+def bad(world, kind, authorization, allowed, **how):
+    status, body = ask(world, authorization, **how)
+    world.counts[f"{kind} {status}"] += 1
+    if status not in allowed | ({500} if world.fault else set()):
+        world.broken.append(f"{kind}: {status} {body}")
+
+
+def client(world, seed):
+    choose = random.Random(seed)
+    while not world.ends.is_set():
+        user = choose.choice(("alice", "bob"))
+        kind = choose.choice(("good",) * 6 + ("bad", "replayed", "oversized", "slow", "cut off"))
+        if kind == "good":
+            good(world, user)
+        elif kind == "slow":
+            good(world, user, pause=0.3)
+        elif kind == "bad":
+            bad(world, kind, f"Negotiate {'YIGq' * choose.randrange(1, 500)}", {401, 0})
+        elif kind == "oversized":
+            bad(world, kind, f"Negotiate {'A' * 200_000}", {400, 401, 431, 0})
+        elif kind == "cut off":
+            bad(world, kind, "Negotiate YIGq", {0}, cut=True)
+        else:
+            replay(world, user)
+
+
+def replay(world, user):
+    try:
+        authorization = world.token(user)
+    except Exception:  # without a KDC there may be no ticket
+        return
+    first, _ = ask(world, authorization)
+    if first == 200:
+        bad(world, "replayed", authorization, {401, 0})
+
+
+def kill_a_worker(world):
+    os.kill(world.workers()[-1], 9)
+    yield
+
+
+def rotate_the_keytab(world):
+    """With the old keys kept, as the README says: no ticket is lost."""
+    world.realm.kadmin("ktadd", "-k", str(world.keytab), SPN)
+    for user, lock in world.locks.items():
+        with lock:
+            world.realm.kinit(user)
+    yield
+
+
+def take_the_keytab_away(world):
+    away = world.keytab.rename(world.keytab.with_suffix(".away"))
+    yield
+    away.rename(world.keytab)
+
+
+def stop_the_kdc(world):
+    world.realm._k5.stop_kdc()
+    yield
+    world.realm._k5.start_kdc()
+
+
+def move_the_clock(world):
+    """The clients' from the server's, which comes to the same."""
+    world.skew = "+10m"
+    yield
+    world.skew = ""
+
+
+FAULTS = (kill_a_worker, rotate_the_keytab, take_the_keytab_away, stop_the_kdc, move_the_clock)
+
+
+def disturb(world, seconds):
+    """One fault after the other, each for two seconds, and as long again without any."""
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        for bring_about in FAULTS:
+            fault = bring_about(world)
+            world.fault = bring_about.__name__
+            next(fault)
+            time.sleep(2)
+            next(fault, None)
+            world.fault, world.healed = "", time.monotonic()
+            time.sleep(GRACE + 2)
+
+
+def main(seconds):
+    with Realm(users=["alice", "bob"]) as realm:
+        os.environ |= realm.environ
+        world = World(realm, realm.directory)
+        clients = [threading.Thread(target=client, args=(world, seed)) for seed in range(4)]
+        for thread in clients:
+            thread.start()
+        try:
+            time.sleep(5)
+            oldest = world.workers()[0]  # which is never the one that is killed
+            before = resident(oldest)
+            disturb(world, seconds)
+            grown = resident(oldest) - before
+        finally:
+            world.ends.set()
+            for thread in clients:
+                thread.join()
+            world.site.close()
+    answered = ", ".join(f"{kind}: {count}" for kind, count in sorted(world.counts.items()))
+    print(f"soaked: {answered}; memory {grown / 2**20:+.1f} MiB")
+    if grown > 4 * 2**20:
+        world.broken.append("memory has grown")
+    if not world.counts["good 200"]:
+        world.broken.append("nobody was let in")
+    for what in world.broken[:20]:
+        print(f"did not hold: {what}")
+    return 1 if world.broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1])))

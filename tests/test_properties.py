@@ -1,0 +1,93 @@
+"""Property-based: what must hold of anything that anybody sends, beginning with genuine tokens."""
+
+import properties
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from test_header import GOOD
+
+from negotiate_wsgi import Accepted, GssapiAcceptor
+from negotiate_wsgi.acceptors.pykerberos import PykerberosAcceptor
+
+EDITS = st.lists(
+    st.tuples(st.integers(0, 4000), st.integers(0, 4), st.integers(0, 255)), max_size=6
+)
+MANY = settings(
+    max_examples=2000, deadline=None, suppress_health_check=list(HealthCheck), derandomize=False
+)
+SOME = settings(MANY, max_examples=500)
+PRINCIPALS = st.text(st.sampled_from("aé/@\\ :.\n"), max_size=12)
+
+
+@MANY
+@given(st.text() | st.text().map(lambda text: f"Negotiate {text}"))
+def test_any_header(text):
+    properties.header(text)
+
+
+@MANY
+@given(EDITS)
+def test_a_header_near_a_good_one(edits):
+    properties.header(properties.encoded(properties.mutated(GOOD, edits)))
+
+
+@MANY
+@given(EDITS, st.binary(max_size=64))
+def test_any_bytes_behind_a_good_beginning(edits, tail):
+    token = properties.mutated(GOOD[:40], edits) + tail
+    properties.header(properties.encoded(token))
+
+
+@SOME
+@given(EDITS)
+def test_whatever_is_explained(edits):
+    properties.explanation(properties.encoded(properties.mutated(GOOD, edits)))
+
+
+@SOME
+@given(st.text())
+def test_any_text_is_explained(text):
+    properties.explanation(text)
+
+
+@MANY
+@given(PRINCIPALS, PRINCIPALS)
+def test_identities(one, two):
+    properties.identity(one, two)
+
+
+def good_cookie():
+    from negotiate_wsgi import Identity
+
+    return properties.session()._sign(Identity("alice@EXAMPLE.TEST"), 3600)
+
+
+GOOD_COOKIE = good_cookie()
+
+
+@MANY
+@given(EDITS)
+def test_a_cookie_near_a_good_one(edits):
+    value = properties.mutated(GOOD_COOKIE.encode(), edits).decode("latin-1")
+    properties.cookie(value, GOOD_COOKIE)
+
+
+@MANY
+@given(st.text(st.characters(max_codepoint=255)))
+def test_any_cookie(value):
+    properties.cookie(value, GOOD_COOKIE)
+
+
+@pytest.mark.parametrize("make", [PykerberosAcceptor, GssapiAcceptor])
+def test_a_token_near_a_genuine_one(realm, make):
+    judge, genuine = make(), [realm.token() for _ in range(50)]
+    relabelled = realm.token("host/localhost").replace(b"\x04host", b"\x04HTTP", 1)
+
+    @settings(MANY, max_examples=1500)
+    @given(st.integers(0, 50), EDITS)
+    def near(which, edits):
+        token = (relabelled, *genuine)[which]
+        properties.acceptor(judge, properties.mutated(token, edits))
+
+    near()
+    assert isinstance(judge.accept(realm.token()), Accepted)

@@ -1,6 +1,7 @@
 """Refuses tokens for ever longer, and says how memory grows: refuse.py KIND COUNT SPN ACCEPTOR."""
 
 import base64
+import logging
 import os
 import sys
 
@@ -49,6 +50,7 @@ def main(kind, count, acceptor):
             guarded(environ, lambda status, headers, exc_info=None: statuses.append(status[:3]))
             statuses[:-1] = []
 
+    logging.getLogger("negotiate_wsgi").addHandler(logging.NullHandler())  # nobody reads it here
     refuse(SETTLE)
     settled = resident()
     refuse(count - SETTLE)

@@ -50,3 +50,10 @@ def test_session_compares_with_the_unprotected_application():
     # that does not count ends the script, which takes nothing but a 200.
     assert float(added) < 25
     assert all(0.2 < float(ratio) < 3 for ratio in ratios.values())
+
+
+def test_the_readme_shows_what_was_measured():
+    readme = (BENCHMARKS.parents[1] / "README.md").read_text()
+    shown = readme.split("<!-- figures -->\n")[1].split("<!-- end of figures -->")[0]
+    assert shown.count("\n| ") > 15
+    assert shown in (BENCHMARKS / "results" / "table.md").read_text()

@@ -1,4 +1,4 @@
-"""All benchmarks in one run: a table and a chart, for the README. See tests/benchmarks/run."""
+"""All benchmarks in one run: a table and a chart, which the README shows. See tests/benchmarks/run."""
 
 from __future__ import annotations
 
@@ -96,10 +96,16 @@ def chart(seen):
     return bars.render()
 
 
+def show_in_readme(figures):
+    readme = HERE.parents[1] / "README.md"
+    begin, end = "<!-- figures -->\n", "<!-- end of figures -->"
+    head, _, rest = readme.read_text().partition(begin)
+    readme.write_text(head + begin + figures + end + rest.partition(end)[2])
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--into", type=Path, default=HERE / "results")
     options = parser.parse_args()
     inside = in_process.measure(options.rounds * 2, 100, tell)
     http = over_http.measure(options.rounds, 2500, tell)
@@ -110,14 +116,16 @@ def main():
         for (here, ours, there, theirs), aim in in_process.AIMS.items()
     ]  # fmt: skip
     aims += [*over_http.aims(http), *around.aims(beside)]
-    options.into.mkdir(exist_ok=True)
-    (options.into / "chart.svg").write_bytes(chart(http))
+    results = HERE / "results"
+    results.mkdir(exist_ok=True)
+    (results / "chart.svg").write_bytes(chart(http))
+    show_in_readme(of_http(http))
     text = "\n".join([
         f"# Measured\n\nBy `tests/benchmarks/run --rounds {options.rounds}`, {os.cpu_count()} cores, "
         f"Python {sys.version.split()[0]}. Medians; ratios are medians of the rounds' ratios.\n",
         of_aims(aims), of_process(inside), of_http(http), of_around(beside),
     ])  # fmt: skip
-    (options.into / "table.md").write_text(text)
+    (results / "table.md").write_text(text)
     print(text)
 
 

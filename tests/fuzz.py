@@ -1,6 +1,6 @@
 """Coverage-guided: what must hold of anything that anybody sends, as long as you like.
 
-    tests/fuzz.py SECONDS      (in the environment that tests/run has made)
+    tests/fuzz.py SECONDS [SEED]      (in the environment that tests/run has made)
 
 libFuzzer looks for inputs that reach new branches of this package, and each is held against
 properties.py; tokens begin as genuine ones, of a realm of their own. The input that breaks a
@@ -63,7 +63,7 @@ def edits(data):
     ]  # fmt: skip
 
 
-def main(seconds):
+def main(seconds, seed=0):
     with Realm(users=["alice"]) as realm, tempfile.TemporaryDirectory() as kept:
         os.environ |= realm.environ
         for service in ("host", "rest"):
@@ -81,11 +81,11 @@ def main(seconds):
                 print(f"fuzzed: {sum(runs)} inputs, of each kind {runs}", flush=True)
 
         judge = GssapiAcceptor()
-        options = [f"-max_total_time={seconds}", "-max_len=8192", f"-artifact_prefix={kept}/",
+        options = [f"-max_total_time={seconds}", f"-seed={seed}", "-max_len=8192", f"-artifact_prefix={kept}/",
                    "-print_final_stats=0", "-verbosity=0", "-rss_limit_mb=4096"]  # fmt: skip
         atheris.Setup([sys.argv[0], *options], one_input)
         atheris.Fuzz()
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(*map(int, sys.argv[1:]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -66,6 +67,7 @@ class Deployment:
             self.process = subprocess.Popen(
                 [*as_a_user, "bash", "-c", f"exec {self.command}"], cwd=self.directory,
                 env=self.environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                process_group=0,
             )  # fmt: skip
         try:
             sites.wait_for(self.port, self.process)
@@ -75,7 +77,11 @@ class Deployment:
     def stop(self):
         if self.process:
             self.process.terminate()
-            self.process.wait(20)
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:  # uWSGI now and then does not end when it is told to
+                os.killpg(self.process.pid, signal.SIGKILL)
+                self.process.wait()
             wait_until(lambda: not sites.is_open(self.port))
 
 

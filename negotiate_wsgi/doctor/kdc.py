@@ -74,10 +74,11 @@ def check_key(setup: Setup) -> Iterator[Finding]:
 
 def _compare_key(setup: Setup, spn: str) -> Finding:
     """Whether the ticket that the KDC issues for *spn* is for a key of the keytab."""
-    check, error_code = Check.KEY, _why_not_as(setup, spn)
+    check = Check.KEY
+    credentials, error_code = _credentials(setup, spn)
     another = f"The KDC has another key for {spn} than the keytab"
     try:
-        token = _initiator(setup, spn).token
+        token = _initiator(setup, spn, credentials).token
     except (krb5.Krb5Error, InitiatorError) as error:
         if _UNKNOWN in str(error) and not setup.is_renamed:
             found, remedy = f"The KDC knows no {spn}.", "Add it there, and export its key."
@@ -106,15 +107,6 @@ def _compare_key(setup: Setup, spn: str) -> Finding:
     return check.ok(f"the same: {ticket}")
 
 
-def _why_not_as(setup: Setup, principal: str) -> int:
-    """The error with which the KDC gives *principal* no ticket for its key in the keytab, or 0."""
-    try:
-        _initial_credential(setup, principal)
-    except krb5.Krb5Error as error:
-        return int(error.err_code)
-    return 0
-
-
 def _initial_credential(setup: Setup, principal: str) -> krb5.Creds:
     context = krb5.init_context()
     client = krb5.parse_name_flags(context, principal.encode())
@@ -123,18 +115,29 @@ def _initial_credential(setup: Setup, principal: str) -> krb5.Creds:
     return krb5.get_init_creds_keytab(context, client, options, keytab)
 
 
-def _initiator(setup: Setup, spn: str) -> TicketInitiator:
-    """A sign-on for *spn* by whoever gets a ticket: its own key, or else the caller.
+def _credentials(setup: Setup, spn: str) -> tuple[list[krb5.Creds], int]:
+    """What gets a ticket for *spn*: its own ticket-granting ticket, or else those of the caller.
 
-    In a cache in memory, so that the caller's stays as it is, and an old ticket in there is not
-    taken for what the KDC issues now. Raises `krb5.Krb5Error` or `InitiatorError`.
+    With them comes the error with which the KDC gave its own key none, or 0.
+    """
+    try:
+        return [_initial_credential(setup, spn)], 0
+    except krb5.Krb5Error as error:
+        code = int(error.err_code)
+    try:
+        cache = list(krb5.cc_default(krb5.init_context()))
+    except krb5.Krb5Error:
+        cache = []
+    return [c for c in cache if str(c.server).startswith("krbtgt/")], code
+
+
+def _initiator(setup: Setup, spn: str, credentials: list[krb5.Creds]) -> TicketInitiator:
+    """A sign-on for *spn*, from a cache in memory.
+
+    The caller's own stays as it is, and an old ticket in there is not taken for what the KDC
+    issues now. Raises `krb5.Krb5Error` or `InitiatorError`.
     """
     context = krb5.init_context()
-    try:
-        credentials = [_initial_credential(setup, spn)]
-    except krb5.Krb5Error:
-        cache = krb5.cc_default(context)
-        credentials = [c for c in cache if str(c.server).startswith("krbtgt/")]
     client = credentials[0].client if credentials else krb5.parse_name_flags(context, spn.encode())
     copy = krb5.cc_new_unique(context, b"MEMORY")
     krb5.cc_initialize(context, copy, client)
@@ -159,7 +162,7 @@ def _sign_on(setup: Setup, spn: str) -> Finding:
 
     check = Check.SIGN_ON
     try:
-        initiator = _initiator(setup, spn)
+        initiator = _initiator(setup, spn, _credentials(setup, spn)[0])
     except (krb5.Krb5Error, InitiatorError) as none:
         return check.ok(f"not tried: there is no ticket for {spn} ({none})")
     ticket = Ticket.of(initiator.token)

@@ -26,6 +26,8 @@ _NTLM = bytes.fromhex("2b06010401823702020a")  # 1.3.6.1.4.1.311.2.2.10
 _NEGOEX = bytes.fromhex("2b06010401823702021e")  # 1.3.6.1.4.1.311.2.2.30
 _REFUSED_MECHANISMS = {_NTLM: Reason.NTLM, _NEGOEX: Reason.NEGOEX}
 
+_BEGINNING = 64  # bytes, which hold all that is screened: the frame, and SPNEGO's first offer
+
 _CHALLENGE_IN_LIST = re.compile(r"(?:^|,)\s*negotiate\s*(?:$|,|\s)", re.IGNORECASE)
 _CHALLENGE_ALONE = re.compile(r"\s*negotiate(?:\s+[A-Za-z0-9+/._~-]*=*)?\s*", re.IGNORECASE)
 
@@ -84,7 +86,14 @@ def without_negotiate(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
 
 def screen(token: bytes) -> Refusal | None:
     """None for SPNEGO whose first offer is Kerberos, and for bare krb5; else why not."""
-    mechanism, is_offered = _first_mechanism(token)
+    # An initiator's tokens begin alike, so that most have been judged before.
+    return _judge_beginning(len(token), token[:_BEGINNING])
+
+
+@functools.lru_cache(maxsize=1024)
+def _judge_beginning(size: int, token: bytes) -> Refusal | None:
+    """`screen` of a token of *size* bytes, by its first ones."""
+    mechanism, is_offered = _first_mechanism(size, token)
     if mechanism == _KRB5 or (mechanism == _MS_KRB5 and is_offered):
         return None
     if token.startswith(b"NTLMSSP\0"):
@@ -97,9 +106,17 @@ def screen(token: bytes) -> Refusal | None:
     return Refusal(reason, f"mechanism OID {mechanism.hex()}")
 
 
-def _first_mechanism(token: bytes) -> tuple[bytes | None, bool]:
-    """The mechanism that a token is for, None if it is no initial token; whether SPNEGO offers it."""
-    frame, negotiation = _beginnings(len(token))
+def _first_mechanism(size: int, token: bytes) -> tuple[bytes | None, bool]:
+    """The mechanism that a token is for, None if it is no initial token; whether SPNEGO offers it.
+
+    DER knows but one form of each length (X.690 section 10.1), so the size of a token decides on
+    all lengths of what fills it to its end: [APPLICATION 0] { OID (RFC 2743 section 3.1), and
+    SPNEGO's [0] { SEQUENCE { after that (RFC 4178 section 4.2.1).
+    """
+    frame = _header(0x60, size) + b"\x06"
+    negotiation = frame + bytes([len(_SPNEGO)]) + _SPNEGO
+    negotiation += _header(0xA0, size - len(negotiation))
+    negotiation += _header(0x30, size - len(negotiation))
     if not token.startswith(negotiation):
         start = len(frame) + 1
         is_framed = token.startswith(frame) and start < len(token)
@@ -109,23 +126,9 @@ def _first_mechanism(token: bytes) -> tuple[bytes | None, bool]:
     mech_types, offers, sequence, list_of, oid, length = token[start - 6 : start].ljust(6, b"\0")
     if (mech_types, sequence, oid) != (0xA0, 0x30, 0x06):
         return None, True
-    if not length + 2 <= list_of == offers - 2 < 0x7E or start - 2 + list_of > len(token):
+    if not length + 2 <= list_of == offers - 2 < 0x7E or start - 2 + list_of > size:
         return None, True
     return token[start : start + length], True
-
-
-@functools.lru_cache(maxsize=4096)
-def _beginnings(size: int) -> tuple[bytes, bytes]:
-    """What every initial token of *size* bytes begins with, and what every one of SPNEGO does.
-
-    DER knows but one form of each length (X.690 section 10.1), so the size of a token decides on
-    all lengths of what fills it to its end: [APPLICATION 0] { OID (RFC 2743 section 3.1), and
-    SPNEGO's [0] { SEQUENCE { after that (RFC 4178 section 4.2.1).
-    """
-    frame = _header(0x60, size) + b"\x06"
-    negotiation = frame + bytes([len(_SPNEGO)]) + _SPNEGO
-    negotiation += _header(0xA0, size - len(negotiation))
-    return frame, negotiation + _header(0x30, size - len(negotiation))
 
 
 def _header(tag: int, size: int) -> bytes:

@@ -276,7 +276,8 @@ def _proving(start_response: StartResponse, proof: str) -> StartResponse:
         status: str, headers: Headers, exc_info: OptExcInfo | None = None, /
     ) -> Callable[[bytes], object]:
         if not status.startswith("401"):
-            headers = [*without_negotiate(headers), ("WWW-Authenticate", proof)]
+            headers = without_negotiate(headers)
+            headers.append(("WWW-Authenticate", proof))
         return start_response(status, headers, exc_info)
 
     return start

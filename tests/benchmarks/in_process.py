@@ -60,7 +60,7 @@ SMALL = """\
 """
 #: Ours over theirs, at the most: condition, ours, condition, theirs.
 AIMS = {
-    ("small", "ours, gssapi", "small", "C, pinned"): 1.20,
+    ("small", "ours, gssapi", "small", "C"): 1.20,
     ("Debian", "ours, gssapi", "Debian", "C"): 1.00,
     ("foreign", "ours, gssapi", "small", "ours, gssapi"): 1.30,
     ("realms", "ours, gssapi", "small", "ours, gssapi"): 1.15,

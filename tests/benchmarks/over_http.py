@@ -112,6 +112,8 @@ class Subject:
         if self.server == "uwsgi":
             at = command.index("--module")
             command[at : at + 2] = ["--wsgi-file", self.file(f"application = {self.name}()")]
+            at = command.index("--threads")
+            del command[at : at + 2]  # uWSGI's own default: a worker has one
         return command
 
     def file(self, last_line):

@@ -37,7 +37,8 @@ class GssapiAcceptor(KeytabAcceptor):
     :param service: the SPN's first component.
     :param hostname: None for every host in the keytab, or the only host or hosts accepted,
         compared without case.
-    :param keytab: a path; None for ``KRB5_KTNAME``, else krb5's default. It need not exist yet.
+    :param keytab: a path; None for ``KRB5_KTNAME``, else krb5's default, as they are when the
+        first token comes. It need not exist yet.
     :raises ConfigurationError: an option is wrong, or python-gssapi is not installed.
     """
 
@@ -82,10 +83,14 @@ class GssapiAcceptor(KeytabAcceptor):
         opened = spn or library.target(result.context)
         return Accepted(principal, opened, result.token, _Expiry(library, result.context))
 
+    @functools.cached_property
+    def _path(self) -> str:
+        name = self._name or os.environ.get("KRB5_KTNAME") or self._library.default_keytab()
+        return name.removeprefix("FILE:")
+
     def _current_keys(self) -> _Keys:
         """The keys, read again if the keytab has changed. Raises `AcceptorError`."""
-        name = self._name or os.environ.get("KRB5_KTNAME") or self._library.default_keytab()
-        path = name.removeprefix("FILE:")
+        path = self._path
         try:
             status = os.stat(path)
         except OSError:

@@ -124,7 +124,7 @@ def expired_ccache(realm):
     ccache = str(realm.directory / "expired.ccache")
     kdc = subprocess.Popen(
         [*past, shutil.which("krb5kdc", path="/usr/sbin:/usr/bin"), "-n"], env=environ,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, process_group=0,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
         sites.wait_for(port, kdc)
@@ -134,7 +134,8 @@ def expired_ccache(realm):
         kvno = [*past, "kvno", "-c", ccache, "HTTP/localhost"]
         subprocess.run(kvno, env=environ, check=True)
     finally:
-        os.killpg(kdc.pid, signal.SIGTERM)  # faketime's child is the KDC
+        for pid in sites.children(kdc.pid):  # the KDC; faketime itself tidies up and follows
+            os.kill(pid, signal.SIGTERM)
         kdc.wait()
     prolong(ccache, 4 * 86_400)
     return ccache

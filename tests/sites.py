@@ -163,6 +163,11 @@ def open_site(kind):
     return HttpSite(kind)
 
 
+def children(pid):
+    """The pids of the processes that *pid* has started and that still run."""
+    return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

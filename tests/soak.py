@@ -20,6 +20,7 @@ import collections
 import http.client
 import os
 import random
+import signal
 import socket
 import sys
 import threading
@@ -63,6 +64,7 @@ class World:
         self.counts, self.broken = collections.Counter(), []
         self.ends = threading.Event()
         self.locks = {user: threading.Lock() for user in ("alice", "bob")}
+        self.spared = 0  # the worker that is never killed, whose memory is looked at
 
     def token(self, user):
         with self.locks[user]:  # while kinit writes the cache
@@ -75,12 +77,7 @@ class World:
         return not self.fault and since - self.healed > GRACE
 
     def workers(self):
-        """Pids, oldest first."""
-        return sorted(children(self.site.process.pid))
-
-
-def children(pid):
-    return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+        return sites.children(self.site.process.pid)
 
 
 def resident(pid):
@@ -162,7 +159,8 @@ def replay(world, user):
 
 
 def kill_a_worker(world):
-    os.kill(world.workers()[-1], 9)
+    others = [pid for pid in world.workers() if pid != world.spared]
+    os.kill(others[0], signal.SIGKILL)
     yield
 
 
@@ -220,10 +218,10 @@ def main(seconds):
             thread.start()
         try:
             time.sleep(5)
-            oldest = world.workers()[0]  # which is never the one that is killed
-            before = resident(oldest)
+            world.spared = world.workers()[0]
+            before = resident(world.spared)
             disturb(world, seconds)
-            grown = resident(oldest) - before
+            grown = resident(world.spared) - before
         finally:
             world.ends.set()
             for thread in clients:

@@ -52,13 +52,15 @@ class Site:
         )
         for port in self.ports:
             master = self._master(port)
-            before = children(master)
+            before = set(sites.children(master))
             os.kill(master, signal.SIGHUP)
-            wait_until(lambda master=master, before=before: not before & children(master))
+            wait_until(
+                lambda master=master, before=before: not before.intersection(sites.children(master))
+            )
 
     def kill_a_backend(self):
         master = self._master(self.ports[0])
-        for process in (master, *children(master)):
+        for process in (master, *sites.children(master)):
             os.kill(process, signal.SIGKILL)
 
     def _master(self, port):
@@ -67,10 +69,6 @@ class Site:
     def close(self):
         self._process.terminate()
         self._process.wait(20)
-
-
-def children(process):
-    return set(map(int, Path(f"/proc/{process}/task/{process}/children").read_text().split()))
 
 
 def wait_until(true, seconds=20):

@@ -4,12 +4,13 @@
 
 libFuzzer looks for inputs that reach new branches of this package, and each is held against
 properties.py; tokens begin as genuine ones, of a realm of their own. The input that breaks a
-property is printed and kept, and the exit code is not 0.
+property is printed in hex, and the exit code is not 0.
 """
 
 import os
 import sys
 import tempfile
+import traceback
 
 import atheris
 
@@ -63,29 +64,46 @@ def edits(data):
     ]  # fmt: skip
 
 
+def fuzz(realm, seconds, seed):
+    os.environ |= realm.environ
+    known = targets(realm)
+    runs = [0] * len(known)
+
+    def one_input(content):
+        data = atheris.FuzzedDataProvider(content)
+        which = data.ConsumeIntInRange(0, len(known) - 1)
+        try:
+            known[which](data)
+        except Exception:
+            print(f"broken by {content.hex()}", flush=True)
+            raise
+        runs[which] += 1
+        if sum(runs) % 10_000 == 1:  # libFuzzer ends the process without a word to us
+            assert isinstance(judge.accept(token(realm, "HTTP/localhost")), Accepted)
+            print(f"fuzzed: {sum(runs)} inputs, of each kind {runs}", flush=True)
+
+    judge = GssapiAcceptor()
+    options = [f"-max_total_time={seconds}", f"-seed={seed}", "-max_len=8192",
+               f"-artifact_prefix={tempfile.gettempdir()}/", "-print_final_stats=0", "-verbosity=0",
+               "-rss_limit_mb=4096"]  # fmt: skip
+    atheris.Setup([sys.argv[0], *options], one_input)
+    atheris.Fuzz()
+
+
 def main(seconds, seed=0):
-    with Realm(users=["alice"]) as realm, tempfile.TemporaryDirectory() as kept:
-        os.environ |= realm.environ
+    with Realm(users=["alice"]) as realm:
         for service in ("host", "rest"):
             realm.add_service(f"{service}/localhost")
-        known = targets(realm)
-        runs = [0] * len(known)
-
-        def one_input(content):
-            data = atheris.FuzzedDataProvider(content)
-            which = data.ConsumeIntInRange(0, len(known) - 1)
-            known[which](data)
-            runs[which] += 1
-            if sum(runs) % 10_000 == 1:  # libFuzzer ends the process without a word to us
-                assert isinstance(judge.accept(token(realm, "HTTP/localhost")), Accepted)
-                print(f"fuzzed: {sum(runs)} inputs, of each kind {runs}", flush=True)
-
-        judge = GssapiAcceptor()
-        options = [f"-max_total_time={seconds}", f"-seed={seed}", "-max_len=8192", f"-artifact_prefix={kept}/",
-                   "-print_final_stats=0", "-verbosity=0", "-rss_limit_mb=4096"]  # fmt: skip
-        atheris.Setup([sys.argv[0], *options], one_input)
-        atheris.Fuzz()
+        child = os.fork()  # libFuzzer ends its process, and the realm has to end after that
+        if not child:
+            try:
+                fuzz(realm, seconds, seed)
+            finally:
+                traceback.print_exc()
+                os._exit(1)
+        _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status)
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    sys.exit(main(*map(int, sys.argv[1:])))

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import subprocess
 import sys
 
@@ -50,10 +51,11 @@ def test_the_soak_can_fail(monkeypatch, realm, answer, says):
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="atheris is built for x86-64 alone")
-def test_fuzzing_finds_nothing():
-    done = run("fuzz.py", 20, 1)
+def test_fuzzing_finds_nothing_and_leaves_nothing(tmp_path):
+    done = run("fuzz.py", 20, 1, env={**os.environ, "TMPDIR": str(tmp_path)})
     assert done.returncode == 0, done.stdout[-2000:]
     assert "fuzzed: 1 inputs" in done.stdout
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="atheris is built for x86-64 alone")
@@ -62,6 +64,9 @@ def test_fuzzing_can_find_something(tmp_path):
     (tmp_path / "sitecustomize.py").write_text(
         "import negotiate_wsgi.header as header\nheader.screen = lambda token: None\n"
     )
-    done = run("fuzz.py", 60, env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    places = {"PYTHONPATH": str(tmp_path), "TMPDIR": str(tmp_path)}
+    done = run("fuzz.py", 60, env={**os.environ, **places})
     assert done.returncode != 0
     assert "AssertionError" in done.stdout + done.stderr
+    assert re.search("^broken by [0-9a-f]", done.stdout, re.M)
+    assert [path.name for path in tmp_path.iterdir()] == ["sitecustomize.py"]

@@ -78,7 +78,7 @@ def fuzz(realm, seconds, seed):
             print(f"broken by {content.hex()}", flush=True)
             raise
         runs[which] += 1
-        if sum(runs) % 10_000 == 1:  # libFuzzer ends the process without a word to us
+        if sum(runs) % 10_000 == 1:
             assert isinstance(judge.accept(token(realm, "HTTP/localhost")), Accepted)
             print(f"fuzzed: {sum(runs)} inputs, of each kind {runs}", flush=True)
 

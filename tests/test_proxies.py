@@ -55,7 +55,7 @@ class Site:
             before = set(sites.children(master))
             os.kill(master, signal.SIGHUP)
             wait_until(
-                lambda master=master, before=before: not before.intersection(sites.children(master))
+                lambda master=master, before=before: before.isdisjoint(sites.children(master))
             )
 
     def kill_a_backend(self):

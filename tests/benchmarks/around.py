@@ -26,6 +26,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE)]
 
 import in_process
+import sites
 import subjects
 from over_http import Subject
 
@@ -120,8 +121,7 @@ def memory(environ, realm, name):
         tokens = in_process.tokens(realm, 600)
         encoded = [in_process.base64.b64encode(bytes.fromhex(t)).decode() for t in tokens]
         subject.load(encoded)
-        master = subject.process.pid
-        workers = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+        workers = sites.children(subject.process.pid)
         return tuple(
             max(parts) / 1024 for parts in zip(*map(resident_and_own, workers), strict=True)
         )

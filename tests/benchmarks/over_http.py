@@ -175,8 +175,7 @@ def cpu_of(process):
     """Seconds of processor time of a process and all below it."""
     fields = Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2].split()
     used = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
-    return used + sum(map(cpu_of, children))
+    return used + sum(map(cpu_of, sites.children(process)))
 
 
 def measure(rounds, count, tell=lambda text: None):

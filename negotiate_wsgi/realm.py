@@ -10,13 +10,18 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any, Self
 
 from negotiate_wsgi.exceptions import ConfigurationError
+from negotiate_wsgi.process_group import (
+    Signals,
+    ask_to_end,
+    end_group,
+    sigint_blocked,
+    terminal_lent,
+)
 
 try:
     from k5test.realm import MITRealm
@@ -25,7 +30,6 @@ except ImportError as exc:
 
 _PACKAGES = "apt-get install krb5-kdc krb5-admin-server krb5-user"
 _PROGRAMS = ("krb5kdc", "kdb5_util", "kadmin.local", "kinit")
-_GRACE = 5  # seconds that a command has to end after it was told to
 
 
 class Realm:
@@ -71,7 +75,7 @@ class Realm:
         self.keytab = str(self._k5.keytab)
         try:
             self._k5.create_kdb()
-            with _sigint_blocked():
+            with sigint_blocked():
                 self._k5.start_kdc()
             for host in self._hosts:
                 self.add_service(f"HTTP/{host}")
@@ -185,16 +189,6 @@ def _free_port() -> int:
             return int(tcp.getsockname()[1])
 
 
-@contextlib.contextmanager
-def _sigint_blocked() -> Iterator[None]:
-    """Children started in here never see a Ctrl-C, which the terminal sends to all."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 def run_in_realm(
     command: Sequence[str], name: str, users: Sequence[str], hosts: Sequence[str]
 ) -> int:
@@ -202,7 +196,7 @@ def run_in_realm(
 
     SIGINT and SIGTERM end the command with all of its process group, and then the realm.
     """
-    with _Signals() as signals, Realm(name, users, hosts) as realm:
+    with Signals() as signals, Realm(name, users, hosts) as realm:
         _introduce(realm, users, hosts)
         if signals.received:
             return 128 + signals.received
@@ -224,39 +218,8 @@ def _introduce(realm: Realm, users: Sequence[str], hosts: Sequence[str]) -> None
     )
 
 
-class _Signals:
-    """Remembers SIGINT and SIGTERM, and hands them on once there is a process group to tell."""
-
-    received = 0
-
-    def __init__(self) -> None:
-        self._hand_on: Callable[[int], None] | None = None
-
-    def __enter__(self) -> Self:
-        self._before = {
-            number: signal.signal(number, self._receive)
-            for number in (signal.SIGINT, signal.SIGTERM)
-        }
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _receive(self, number: int, frame: FrameType | None) -> None:
-        self.received = number
-        if self._hand_on:
-            self._hand_on(number)
-
-    def hand_on_to(self, tell: Callable[[int], None]) -> None:
-        """Tell *tell* of each signal from now on, and of one that has come already."""
-        self._hand_on = tell
-        if self.received:
-            tell(self.received)
-
-
-def _run(command: list[str], environ: Mapping[str, str], signals: _Signals, is_shell: bool) -> int:
-    with _terminal_lent() as lend:
+def _run(command: list[str], environ: Mapping[str, str], signals: Signals, is_shell: bool) -> int:
+    with terminal_lent() as lend:
         try:
             process = subprocess.Popen(  # noqa: S603
                 command, env={**os.environ, **environ}, process_group=0, preexec_fn=lend
@@ -267,54 +230,9 @@ def _run(command: list[str], environ: Mapping[str, str], signals: _Signals, is_s
 
         def end(number: int) -> None:
             # Interactive shells ignore SIGTERM; to a server, SIGHUP would mean "reload".
-            _tell(process.pid, signal.SIGHUP if is_shell else number)
-            signal.signal(signal.SIGALRM, lambda *_: _tell(process.pid, signal.SIGKILL))
-            signal.alarm(_GRACE)
+            ask_to_end(process.pid, signal.SIGHUP if is_shell else number)
 
         signals.hand_on_to(end)
         code = process.wait()
-    signal.alarm(0)
-    _end_group(process.pid)
+    end_group(process.pid)
     return code if code >= 0 else 128 - code
-
-
-def _tell(group: int, number: int) -> bool:
-    """Signal a process group; False if none of it is left."""
-    try:
-        os.killpg(group, number)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def _end_group(group: int) -> None:
-    """End what the command left running, kindly first."""
-    deadline = time.monotonic() + _GRACE
-    _tell(group, signal.SIGTERM)
-    # Orphans that nobody reaps, as in a container without an init, count as alive for ever.
-    while _tell(group, 0) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    _tell(group, signal.SIGKILL)
-
-
-@contextlib.contextmanager
-def _terminal_lent() -> Iterator[Callable[[], None] | None]:
-    """What a new process group calls to be the terminal's foreground, which is ours again after.
-
-    There Ctrl-C reaches it, and neither us nor the KDC. It does so itself, before its program
-    starts: a shell that finds itself in the background stops, maybe for ever.
-    """
-    if not os.isatty(0):
-        yield None
-        return
-    try:
-        yield _take_terminal
-    finally:
-        _take_terminal()
-
-
-def _take_terminal() -> None:
-    # Who is not in the foreground is stopped by SIGTTOU when it calls tcsetpgrp.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTTOU])
-    os.tcsetpgrp(0, os.getpgrp())
-    signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -15,8 +15,8 @@ CORE = ROOT / "negotiate_wsgi"
 ADAPTER = ROOT / "flask_adapter"
 DOCTOR = {f"doctor.{name}" for name in ("finding", "machine", "keys", "names", "kdc", "site")}
 TOOLS = {
-    "realm", "testing", "initiator", "keytab", "ticket", "explain", "debug", "pytest_plugin", "__main__",
-    "doctor", *DOCTOR,
+    "realm", "process_group", "testing", "initiator", "keytab", "ticket", "explain", "debug",
+    "pytest_plugin", "__main__", "doctor", *DOCTOR,
 }  # fmt: skip
 #: Where a server's configuration comes in; no request passes through here.
 MOUNTS = {"mount", "wsgi"}
@@ -25,7 +25,7 @@ MOUNTS = {"mount", "wsgi"}
 FLOORS = [
     {"reasons"},
     {"exceptions"},
-    {"identity", "keytab"},
+    {"identity", "keytab", "process_group"},
     {"header", "environ", "responses", "ticket"},
     {"acceptors"},
     {"origins", "exemptions", "policy", "session"},

@@ -1,16 +1,16 @@
 """Single sign-on for any WSGI application: HTTP Negotiate with Kerberos."""
 
-from negotiate_wsgi.acceptors import Accepted, Acceptor, Refused
 from negotiate_wsgi.acceptors.gssapi import GssapiAcceptor
-from negotiate_wsgi.decisions import Decision
-from negotiate_wsgi.environ import get_identity, get_refusal
+from negotiate_wsgi.acceptors.protocol import Accepted, Acceptor, Refused
 from negotiate_wsgi.exceptions import AcceptorError, ConfigurationError, NegotiateError
-from negotiate_wsgi.exemptions import unless
 from negotiate_wsgi.identity import Identity
-from negotiate_wsgi.middleware import NegotiateMiddleware
-from negotiate_wsgi.mount import protect
 from negotiate_wsgi.reasons import Reason, Refusal
-from negotiate_wsgi.session import SessionCookie, forget
+from negotiate_wsgi.request.decisions import Decision
+from negotiate_wsgi.request.environ import get_identity, get_refusal
+from negotiate_wsgi.request.exemptions import unless
+from negotiate_wsgi.request.middleware import NegotiateMiddleware
+from negotiate_wsgi.request.session import SessionCookie, forget
+from negotiate_wsgi.settings import protect
 
 __all__ = [
     "Accepted",

@@ -76,7 +76,7 @@ def _add_doctor(tools: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from negotiate_wsgi.doctor import run_doctor
+    from negotiate_wsgi.doctor.run import run_doctor
 
     return run_doctor(options.service, options.hostname, options.keytab, options.url, options.json)
 
@@ -97,7 +97,7 @@ def _add_explain(tools: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
 
 def _explain(options: argparse.Namespace) -> int:
-    from negotiate_wsgi.explain import run_explain
+    from negotiate_wsgi.doctor.explain import run_explain
 
     text = sys.stdin.read() if options.token == "-" else options.token  # noqa: S105
     return run_explain(text, options.keytab, options.service)

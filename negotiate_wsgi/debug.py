@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from html import escape
 from typing import TYPE_CHECKING
 
-from negotiate_wsgi.environ import get_identity, get_refusal
-from negotiate_wsgi.explain import Explanation, explain
-from negotiate_wsgi.header import CHALLENGE
-from negotiate_wsgi.responses import frame
+from negotiate_wsgi.doctor.explain import Explanation, explain
+from negotiate_wsgi.request.environ import get_identity, get_refusal
+from negotiate_wsgi.request.responses import frame
+from negotiate_wsgi.wire.authorization import CHALLENGE
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment

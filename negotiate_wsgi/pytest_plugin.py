@@ -94,7 +94,7 @@ def negotiate_server(
 
 
 def _initiate(realm: Realm, host: str) -> Callable[[str], Initiator]:
-    from negotiate_wsgi.initiator import TicketInitiator
+    from negotiate_wsgi.doctor.initiator import TicketInitiator
 
     def initiate(user: str) -> Initiator:
         name = user.removesuffix(f"@{realm.name}")

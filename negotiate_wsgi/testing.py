@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from werkzeug.datastructures import Headers
 from werkzeug.test import Client
 
-from negotiate_wsgi.acceptors import Accepted, Refused
+from negotiate_wsgi.acceptors.protocol import Accepted, Refused
 from negotiate_wsgi.exceptions import AcceptorError
-from negotiate_wsgi.header import write_token
 from negotiate_wsgi.reasons import Reason
+from negotiate_wsgi.wire.authorization import write_token
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication

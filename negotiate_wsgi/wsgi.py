@@ -2,6 +2,6 @@
 
 import os
 
-from negotiate_wsgi.mount import from_environ
+from negotiate_wsgi.settings import from_environ
 
 application = from_environ(os.environ)

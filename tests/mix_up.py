@@ -32,7 +32,7 @@ def work(name, count):
             expected = (f"{user}@{realm}", f"{spn}@{realm}")
             # The initiator trusts only the answer to its own token.
             if (result.principal, result.service) != expected or not initiator.trusts(
-                negotiate_wsgi.header.write_token(result.token or b"")
+                negotiate_wsgi.wire.authorization.write_token(result.token or b"")
             ):
                 wrong.append(result)
             if number % 50 == 0 and acceptor.accept(initiator.token).reason.status != 401:

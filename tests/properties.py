@@ -9,8 +9,8 @@ import re
 from spnego._spnego import InitialContextToken, NegTokenInit, unpack_token
 
 from negotiate_wsgi import Accepted, Identity, Refused
-from negotiate_wsgi.explain import explain
-from negotiate_wsgi.header import MAX_TOKEN, read_token, screen, token_size, write_token
+from negotiate_wsgi.doctor.explain import explain
+from negotiate_wsgi.wire.authorization import MAX_TOKEN, read_token, screen, token_size, write_token
 
 KERBEROS = {"1.2.840.113554.1.2.2", "1.2.840.48018.1.2.2"}
 

@@ -32,8 +32,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 import sites
 from initiator import Initiator, token_at
 
-from negotiate_wsgi.header import write_token
 from negotiate_wsgi.realm import Realm
+from negotiate_wsgi.wire.authorization import write_token
 
 SPN = "HTTP/localhost"
 GRACE = 3  # seconds for a server to be well again

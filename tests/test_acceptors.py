@@ -14,9 +14,9 @@ from test_header import SPNEGO as SPNEGO_OID
 from test_header import der
 
 from negotiate_wsgi import Accepted, AcceptorError, GssapiAcceptor, Reason, Refused
-from negotiate_wsgi.acceptors import KeytabAcceptor, Target, Verdict
+from negotiate_wsgi.acceptors.protocol import KeytabAcceptor, Target, Verdict
 from negotiate_wsgi.acceptors.pykerberos import PykerberosAcceptor
-from negotiate_wsgi.header import screen, write_token
+from negotiate_wsgi.wire.authorization import screen, write_token
 
 ANY_HOST = Target.of("HTTP", None)
 TWO_HOSTS = Target.of("HTTP", ["www.example.com", "Alias.Example.Com"])

@@ -22,7 +22,7 @@ from negotiate_wsgi import (
     Refused,
     SessionCookie,
 )
-from negotiate_wsgi.header import token_size
+from negotiate_wsgi.wire.authorization import token_size
 
 SPN = "HTTP/localhost@EXAMPLE.TEST"
 

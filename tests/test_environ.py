@@ -1,7 +1,7 @@
 """How does the app hear of it?"""
 
 from negotiate_wsgi import Identity, Reason, Refusal, get_identity, get_refusal
-from negotiate_wsgi.environ import cleanse, publish
+from negotiate_wsgi.request.environ import cleanse, publish
 
 
 def test_cleanse_deletes_what_only_we_may_say_and_nothing_else():

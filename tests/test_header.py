@@ -4,7 +4,8 @@ import base64
 
 import pytest
 
-from negotiate_wsgi.header import (
+from negotiate_wsgi.reasons import Reason, Refusal
+from negotiate_wsgi.wire.authorization import (
     MAX_TOKEN,
     offers_negotiate,
     read_token,
@@ -12,7 +13,6 @@ from negotiate_wsgi.header import (
     without_negotiate,
     write_token,
 )
-from negotiate_wsgi.reasons import Reason, Refusal
 
 SPNEGO = bytes.fromhex("06062b0601050502")
 KRB5 = bytes.fromhex("06092a864886f712010202")

@@ -21,7 +21,7 @@ def run(script):
 
 def test_imports_nothing_that_it_does_not_need():
     loaded = run("import negotiate_wsgi, sys; print('\\n'.join(sys.modules))").stdout.split()
-    assert "negotiate_wsgi.middleware" in loaded
+    assert "negotiate_wsgi.request.middleware" in loaded
     assert not {"kerberos", "gssapi", "flask", "k5test", "ctypes"} & set(loaded)
 
 
@@ -53,7 +53,8 @@ def test_realm_without_k5test_says_what_to_install():
 
 
 def test_realm_without_a_kdc_says_which_packages_to_install(monkeypatch):
-    from negotiate_wsgi import ConfigurationError, realm
+    from negotiate_wsgi import ConfigurationError
+    from negotiate_wsgi.realm import realm
 
     monkeypatch.setattr(realm, "_PROGRAMS", ("no-such-kdc",))
     with pytest.raises(ConfigurationError, match="apt-get install krb5-kdc"):

@@ -13,7 +13,7 @@ from test_middleware import ALICE, NamedAcceptor, app
 from test_session import KEY, OLD_KEY, set_cookies
 
 from negotiate_wsgi import ConfigurationError, NegotiateMiddleware, SessionCookie, protect
-from negotiate_wsgi.mount import _READERS, from_environ
+from negotiate_wsgi.settings import _READERS, from_environ
 
 ACCEPTOR = {"acceptor": "mounted:acceptor"}
 

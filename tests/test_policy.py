@@ -5,7 +5,7 @@ import functools
 import pytest
 
 from negotiate_wsgi import ConfigurationError, Identity, Reason
-from negotiate_wsgi.policy import Policy
+from negotiate_wsgi.request.policy import Policy
 
 ALICE = Identity("alice@EXAMPLE.TEST")
 

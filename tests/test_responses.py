@@ -7,7 +7,7 @@ from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Response
 
 from negotiate_wsgi.reasons import Reason
-from negotiate_wsgi.responses import answer, discard_body
+from negotiate_wsgi.request.responses import answer, discard_body
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 

@@ -18,8 +18,8 @@ from negotiate_wsgi import (
     get_identity,
     get_refusal,
 )
-from negotiate_wsgi.header import read_token, screen
 from negotiate_wsgi.testing import PretendRealm
+from negotiate_wsgi.wire.authorization import read_token, screen
 
 ALICE = "alice@EXAMPLE.TEST"
 

@@ -9,9 +9,9 @@ from initiator import KRB5
 from sites import WsgiSite
 
 from negotiate_wsgi import Accepted, NegotiateMiddleware, Reason
+from negotiate_wsgi.acceptors.insight import Ticket, beside_the_keytab
 from negotiate_wsgi.acceptors.pykerberos import PykerberosAcceptor
-from negotiate_wsgi.keytab import Key, Keytab, read_keytab
-from negotiate_wsgi.ticket import Ticket, beside_the_keytab
+from negotiate_wsgi.wire.keytab import Key, Keytab, read_keytab
 
 AES = "aes256-cts-hmac-sha1-96"
 KEYS = "aes256-cts-hmac-sha1-96, aes128-cts-hmac-sha1-96"

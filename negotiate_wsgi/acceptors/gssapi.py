@@ -11,7 +11,13 @@ from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from negotiate_wsgi.acceptors import Accepted, KeytabAcceptor, Refused, Target, with_insight
+from negotiate_wsgi.acceptors.protocol import (
+    Accepted,
+    KeytabAcceptor,
+    Refused,
+    Target,
+    with_insight,
+)
 from negotiate_wsgi.acceptors.status import (
     classify,
     is_for_want_of_a_credential,

@@ -12,7 +12,13 @@ from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Collection
 from typing import Any
 
-from negotiate_wsgi.acceptors import Accepted, KeytabAcceptor, Refused, Target, with_insight
+from negotiate_wsgi.acceptors.protocol import (
+    Accepted,
+    KeytabAcceptor,
+    Refused,
+    Target,
+    with_insight,
+)
 from negotiate_wsgi.acceptors.status import (
     classify,
     is_for_want_of_a_credential,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 
-from negotiate_wsgi.acceptors import Refused
+from negotiate_wsgi.acceptors.protocol import Refused
 from negotiate_wsgi.exceptions import AcceptorError
 from negotiate_wsgi.reasons import Reason
 

@@ -12,7 +12,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any
 
-from negotiate_wsgi.keytab import Keytab
+from negotiate_wsgi.wire.keytab import Keytab
 
 
 class Status(StrEnum):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from negotiate_wsgi.doctor.finding import Check, Finding, Setup, host_of
 from negotiate_wsgi.exceptions import AcceptorError
-from negotiate_wsgi.keytab import Keytab, name_of_keytab, read_keytab
+from negotiate_wsgi.wire.keytab import Keytab, name_of_keytab, read_keytab
 
 _AES = ("aes", "camellia")
 _WEAK = ("des", "arcfour", "rc4")  # RFC 6649, RFC 8429

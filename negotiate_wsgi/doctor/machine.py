@@ -14,7 +14,7 @@ import krb5
 
 from negotiate_wsgi.doctor.finding import Check, Finding, Setup
 from negotiate_wsgi.exceptions import AcceptorError
-from negotiate_wsgi.keytab import read_keytab
+from negotiate_wsgi.wire.keytab import read_keytab
 
 _INSTALL = "pip install --force-reinstall pykerberos"
 

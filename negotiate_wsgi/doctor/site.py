@@ -12,9 +12,9 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import urlsplit
 
 from negotiate_wsgi.doctor.finding import Check, Finding, Setup
-from negotiate_wsgi.header import CHALLENGE, write_token
-from negotiate_wsgi.initiator import InitiatorError, TicketInitiator
+from negotiate_wsgi.doctor.initiator import InitiatorError, TicketInitiator
 from negotiate_wsgi.reasons import Reason
+from negotiate_wsgi.wire.authorization import CHALLENGE, write_token
 
 _PATIENCE = 10  # seconds
 _SIZES = (8, 16, 32, 64)  # KB

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from negotiate_wsgi.exceptions import AcceptorError, ConfigurationError
-from negotiate_wsgi.keytab import Keytab, name_of_enctype, read_keytab
 from negotiate_wsgi.reasons import Reason, Refusal
+from negotiate_wsgi.wire.keytab import Keytab, name_of_enctype, read_keytab
 
 try:
     from spnego.__main__ import parse_token

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from negotiate_wsgi.exceptions import ConfigurationError
-from negotiate_wsgi.process_group import (
+from negotiate_wsgi.realm.process_group import (
     Signals,
     ask_to_end,
     end_group,

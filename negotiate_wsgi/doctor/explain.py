@@ -8,11 +8,11 @@ import sys
 from dataclasses import dataclass, replace
 from typing import Any
 
+from negotiate_wsgi.acceptors.insight import Ticket, nodes, parse
 from negotiate_wsgi.exceptions import AcceptorError
-from negotiate_wsgi.header import read_token
-from negotiate_wsgi.keytab import Keytab, read_keytab
 from negotiate_wsgi.reasons import Reason, Refusal
-from negotiate_wsgi.ticket import Ticket, nodes, parse
+from negotiate_wsgi.wire.authorization import read_token
+from negotiate_wsgi.wire.keytab import Keytab, read_keytab
 
 _SCHEME = re.compile(
     r"(?:authorization\s*:\s*)?(?:(negotiate|ntlm|basic|bearer|digest)\b)?(.*)", re.I | re.S

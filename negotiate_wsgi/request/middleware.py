@@ -6,23 +6,23 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING
 
-from negotiate_wsgi import environ as keys
-from negotiate_wsgi.acceptors import Accepted, Acceptor, Verdict
-from negotiate_wsgi.decisions import Decisions, OnDecision
+from negotiate_wsgi.acceptors.protocol import Accepted, Acceptor, Verdict
 from negotiate_wsgi.exceptions import AcceptorError, ConfigurationError
-from negotiate_wsgi.header import (
+from negotiate_wsgi.identity import Identity
+from negotiate_wsgi.reasons import Reason, Refusal
+from negotiate_wsgi.request import environ as keys
+from negotiate_wsgi.request.decisions import Decisions, OnDecision
+from negotiate_wsgi.request.origins import Origins
+from negotiate_wsgi.request.policy import Authorize, Policy
+from negotiate_wsgi.request.responses import answer, discard_body
+from negotiate_wsgi.request.session import SessionCookie, forget
+from negotiate_wsgi.wire.authorization import (
     CHALLENGE,
     offers_negotiate,
     read_token,
     without_negotiate,
     write_token,
 )
-from negotiate_wsgi.identity import Identity
-from negotiate_wsgi.origins import Origins
-from negotiate_wsgi.policy import Authorize, Policy
-from negotiate_wsgi.reasons import Reason, Refusal
-from negotiate_wsgi.responses import answer, discard_body
-from negotiate_wsgi.session import SessionCookie, forget
 
 if TYPE_CHECKING:
     import os

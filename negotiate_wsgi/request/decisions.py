@@ -8,12 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from negotiate_wsgi.acceptors import Accepted
-from negotiate_wsgi.environ import BEGAN
+from negotiate_wsgi.acceptors.protocol import Accepted
 from negotiate_wsgi.exceptions import ConfigurationError
-from negotiate_wsgi.header import token_size
 from negotiate_wsgi.identity import Identity, Source
 from negotiate_wsgi.reasons import Reason, Refusal
+from negotiate_wsgi.request.environ import BEGAN
+from negotiate_wsgi.wire.authorization import token_size
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment

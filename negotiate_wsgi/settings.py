@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from negotiate_wsgi.acceptors.gssapi import GssapiAcceptor
 from negotiate_wsgi.exceptions import ConfigurationError
-from negotiate_wsgi.exemptions import unless
-from negotiate_wsgi.middleware import NegotiateMiddleware
-from negotiate_wsgi.session import SessionCookie
+from negotiate_wsgi.request.exemptions import unless
+from negotiate_wsgi.request.middleware import NegotiateMiddleware
+from negotiate_wsgi.request.session import SessionCookie
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication

@@ -1,0 +1,1 @@
+"""One request, straight through: what a reviewer reads first."""

@@ -1,7 +1,6 @@
 """What the tests of mounting name as ``mounted:app`` and so on."""
 
-from test_middleware import ALICE, NamedAcceptor
-from test_middleware import app as app
+from helpers import ALICE, NamedAcceptor, app
 
 acceptor = NamedAcceptor(ALICE)
 

@@ -8,10 +8,10 @@ import threading
 from pathlib import Path
 
 import pytest
+from helpers import KRB5 as KRB5_OID
+from helpers import SPNEGO as SPNEGO_OID
+from helpers import der
 from initiator import KRB5, SPNEGO
-from test_header import KRB5 as KRB5_OID
-from test_header import SPNEGO as SPNEGO_OID
-from test_header import der
 
 from negotiate_wsgi import Accepted, AcceptorError, GssapiAcceptor, Reason, Refused
 from negotiate_wsgi.acceptors.protocol import KeytabAcceptor, Target, Verdict

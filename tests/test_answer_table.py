@@ -1,26 +1,13 @@
 """Each row of the answer table, with real tickets: in process, and through each kind of server."""
 
-import base64
 import http.client
 
 import pytest
+from helpers import HTML, is_asked, is_let_in, negotiate
 from initiator import KRB5, Initiator
 
-HTML = [("Accept", "text/html,application/xhtml+xml,*/*;q=0.8")]
 NTLM_BARE = b"NTLMSSP\0" + bytes(24)
 NTLM_FIRST = bytes.fromhex("601c06062b0601050502a0123010a00e300c060a2b06010401823702020a")
-
-
-def negotiate(token):
-    return "Negotiate " + base64.b64encode(token).decode()
-
-
-def is_let_in(answer, user="alice@EXAMPLE.TEST"):
-    return answer.status == 200 and f"user={user}\n" in answer.text
-
-
-def is_asked(answer):
-    return answer.status == 401 and answer.challenges == ["Negotiate"]
 
 
 # --- no credentials ---

@@ -5,37 +5,10 @@ import time
 
 import pytest
 import sites
+from helpers import BrowserServer, screenshot
 
 ROOT = sites.TESTS.parent
 MAX_AGE = 5  # seconds
-
-
-class Server(sites.HttpSite):
-    """A gunicorn with an application of browser_apps, and the log of its requests."""
-
-    def __init__(self, application, log, host="localhost", **environ):
-        self._log = log
-        self._host = host
-        path = os.pathsep.join([str(sites.TESTS), str(ROOT / "samples")])
-        super().__init__(
-            "gunicorn-gthread",
-            f"browser_apps:{application}",
-            arguments=["--access-logfile", log, "--access-logformat", "%(s)s %(r)s"],
-            **{"PYTHONPATH": path, "SECRET_KEY": "k" * 32} | environ,
-        )
-
-    @property
-    def url(self):
-        return f"http://{self._host}:{self.port}"
-
-    @property
-    def requests(self):
-        """Status, method, path and protocol of each, once the server has ended."""
-        self.close()  # It logs a request after it has answered it.
-        return [line.split() for line in self._log.read_text().splitlines()]
-
-    def statuses(self, path):
-        return [int(status) for status, _, requested, _ in self.requests if requested == path]
 
 
 @pytest.fixture
@@ -43,7 +16,7 @@ def serve(realm, tmp_path):
     servers = []
 
     def start(application="application", **options):
-        servers.append(Server(application, tmp_path / f"{len(servers)}.log", **options))
+        servers.append(BrowserServer(application, tmp_path / f"{len(servers)}.log", **options))
         return servers[-1]
 
     yield start
@@ -53,12 +26,6 @@ def serve(realm, tmp_path):
 
 def who(page):
     return page.locator("#principal").text_content(), page.locator("#source").text_content().strip()
-
-
-def screenshot(page, name):
-    """For a person to look at, where SCREENSHOTS names a directory."""
-    if directory := os.environ.get("SCREENSHOTS"):
-        page.screenshot(path=f"{directory}/{name}.png", full_page=True)
 
 
 def test_first_visit_of_a_fresh_profile(serve, browse):

@@ -6,9 +6,8 @@ from html import unescape
 from re import DOTALL, findall, search
 
 import pytest
+from helpers import NTLM, BrowserServer, negotiate, screenshot, spnego
 from sites import WsgiSite
-from test_browser import Server, screenshot
-from test_header import NTLM, negotiate, spnego
 
 from negotiate_wsgi import NegotiateMiddleware
 from negotiate_wsgi.debug import debug_page
@@ -105,7 +104,7 @@ def test_no_part_of_a_token_and_no_markup_of_the_client(site, realm, caplog):
 
 
 def test_in_a_browser(realm, browse, tmp_path):
-    server = Server("debugging", tmp_path / "log")
+    server = BrowserServer("debugging", tmp_path / "log")
     try:
         page = browse()
         page.goto(server.url)

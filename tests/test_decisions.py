@@ -6,11 +6,19 @@ import logging
 
 import pytest
 from flask import Flask
+from helpers import (
+    ALICE,
+    GOOD,
+    KEY,
+    NTLM,
+    NamedAcceptor,
+    app,
+    negotiate,
+    set_cookies,
+    site_of,
+    spnego,
+)
 from sites import WsgiSite
-from test_header import GOOD, NTLM, negotiate, spnego
-from test_middleware import ALICE, NamedAcceptor, app
-from test_middleware import site as any_site
-from test_session import KEY, set_cookies
 
 from flask_adapter import init_kerberos, requires_authentication
 from negotiate_wsgi import (
@@ -29,7 +37,7 @@ SPN = "HTTP/localhost@EXAMPLE.TEST"
 
 def told(authorization=None, result=ALICE, **options):
     decisions = []
-    any_site(result, on_decision=decisions.append, **options).request("/", authorization)
+    site_of(result, on_decision=decisions.append, **options).request("/", authorization)
     return [(d.outcome, d.reason, d.principal, d.spn, d.source, d.token_size) for d in decisions]
 
 
@@ -72,7 +80,7 @@ def test_what_the_screening_refused():
 
 def test_a_foreign_page():
     decisions = []
-    guarded = any_site(trusted_origins=[], on_decision=decisions.append)
+    guarded = site_of(trusted_origins=[], on_decision=decisions.append)
     guarded.request("/", method="POST", headers=[("Origin", "https://evil.test")])
     assert [d.reason for d in decisions] == [Reason.CROSS_SITE]
 
@@ -80,10 +88,10 @@ def test_a_foreign_page():
 def test_sessions():
     decisions = []
     session = SessionCookie(KEY)
-    [line] = set_cookies(any_site(session=session).request("/", negotiate(GOOD)))
+    [line] = set_cookies(site_of(session=session).request("/", negotiate(GOOD)))
     cookie = [("Cookie", line.split(";")[0])]
-    any_site(session=session, on_decision=decisions.append).request("/", headers=cookie)
-    any_site(session=session, on_decision=decisions.append, realms=[]).request("/", headers=cookie)
+    site_of(session=session, on_decision=decisions.append).request("/", headers=cookie)
+    site_of(session=session, on_decision=decisions.append, realms=[]).request("/", headers=cookie)
     assert [(d.outcome, d.reason, d.source, d.principal) for d in decisions] == [
         ("accepted", None, "session", USER),
         ("accepted", None, "session", USER),
@@ -94,7 +102,7 @@ def test_sessions():
 def test_a_session_is_a_debug_record(caplog):
     caplog.set_level(logging.DEBUG)
     session = SessionCookie(KEY)
-    guarded = any_site(session=session)
+    guarded = site_of(session=session)
     [line] = set_cookies(guarded.request("/", negotiate(GOOD)))
     guarded.request("/", headers=[("Cookie", line.split(";")[0])])
     ticket, known = caplog.records
@@ -155,7 +163,7 @@ def test_what_goes_wrong_there_is_no_matter_of_the_request(caplog):
     def fail(decision):
         raise ConnectionError("the counter is down")
 
-    guarded = any_site(on_decision=fail)
+    guarded = site_of(on_decision=fail)
     assert guarded.request("/", negotiate(GOOD)).status == 200
     assert guarded.request("/").status == 401
     assert "the counter is down" in caplog.text
@@ -163,7 +171,7 @@ def test_what_goes_wrong_there_is_no_matter_of_the_request(caplog):
 
 def test_a_decision_is_frozen_and_holds_no_token():
     decisions = []
-    any_site(on_decision=decisions.append).request("/", negotiate(GOOD))
+    site_of(on_decision=decisions.append).request("/", negotiate(GOOD))
     [decision] = decisions
     with pytest.raises(dataclasses.FrozenInstanceError):
         decision.principal = "root@R"
@@ -184,4 +192,4 @@ def test_token_size(size):
 
 def test_wrong_option():
     with pytest.raises(ConfigurationError, match="callable"):
-        any_site(on_decision="print")
+        site_of(on_decision="print")

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 import pytest
 import sites
+from helpers import NTLM, negotiate, spnego
 from machine import AS_A_USER, AdministeredRealm, Machine
-from test_header import NTLM, negotiate, spnego
 
 from negotiate_wsgi.doctor.finding import Check
 

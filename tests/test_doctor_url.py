@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import pytest
 import sites
+from helpers import wait_until
 from machine import AS_A_USER, AdministeredRealm, Machine
 from sites import LARGE
-from test_proxies import wait_until
 
 from negotiate_wsgi.doctor.finding import Check
 

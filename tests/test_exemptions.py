@@ -1,7 +1,7 @@
 """Whom do we not even ask?"""
 
 import pytest
-from test_middleware import site
+from helpers import site_of
 
 from negotiate_wsgi import ConfigurationError, unless
 
@@ -55,7 +55,7 @@ def test_genuine_preflights():
 
 
 def test_in_front_of_an_app():
-    guarded = site(required=unless(paths=["/health"]))
+    guarded = site_of(required=unless(paths=["/health"]))
     assert guarded.request("/health").text == "None None None"
     for path in ("/", "//health", "/health/%2e%2e/admin", "/healthz"):
         assert guarded.request(path).status == 401

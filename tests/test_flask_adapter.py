@@ -5,9 +5,8 @@ import io
 import pytest
 from flask import Blueprint, Flask, abort, request
 from flask.views import MethodView, View
+from helpers import NTLM, is_asked, negotiate, spnego
 from sites import WsgiSite
-from test_answer_table import is_asked, negotiate
-from test_header import NTLM, spnego
 from werkzeug.wrappers import Response
 
 from flask_adapter import init_kerberos, requires_authentication

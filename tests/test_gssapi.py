@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
+from helpers import app
 from sites import WsgiSite
-from test_middleware import app
 
 from negotiate_wsgi import (
     Accepted,

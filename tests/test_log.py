@@ -4,9 +4,8 @@ import base64
 import logging
 
 import pytest
+from helpers import ALICE, GOOD, KRB5, NTLM, NamedAcceptor, app, negotiate, site_of, spnego
 from sites import WsgiSite
-from test_header import GOOD, KRB5, NTLM, negotiate, spnego
-from test_middleware import ALICE, NamedAcceptor, app, site
 
 from negotiate_wsgi import (
     Accepted,
@@ -29,14 +28,14 @@ def only(caplog):
 
 
 def test_an_anonymous_first_request_is_debug(caplog):
-    site().request("/x")
+    site_of().request("/x")
     record = only(caplog)
     assert (record.name, record.levelname) == ("negotiate_wsgi", "DEBUG")
     assert record.reason == "no-credentials"
 
 
 def test_an_accepted_token_is_info(caplog):
-    site().request("/some/path", negotiate(GOOD))
+    site_of().request("/some/path", negotiate(GOOD))
     record = only(caplog)
     assert record.levelname == "INFO"
     assert record.reason == "accepted"
@@ -49,7 +48,7 @@ def test_an_accepted_token_is_info(caplog):
 @pytest.mark.parametrize("required", [True, False])
 def test_a_refused_token_has_reason_and_remedy_in_message_and_fields(caplog, required):
     refused = Refused(Reason.STALE_KEYTAB, "kvno 2 not found", None, "HTTP/h@R")
-    site(refused, required=required).request("/p", negotiate(GOOD))
+    site_of(refused, required=required).request("/p", negotiate(GOOD))
     record = only(caplog)
     assert record.levelname == "WARNING"
     fields = (record.reason, record.remedy, record.detail, record.client, record.path, record.spn)
@@ -66,7 +65,7 @@ def test_a_refused_token_has_reason_and_remedy_in_message_and_fields(caplog, req
     [(b"x", "malformed"), (spnego(NTLM), "ntlm"), (b"\xa1\0", "needs-another-leg")],
 )
 def test_what_the_screening_refused_is_info(caplog, token, reason):
-    site().request("/", negotiate(token))
+    site_of().request("/", negotiate(token))
     assert (only(caplog).levelname, only(caplog).reason) == ("INFO", reason)
 
 
@@ -74,13 +73,13 @@ def test_our_own_fault_is_an_error_that_says_what_to_mend(caplog):
     fault = AcceptorError(Reason.KEYTAB_UNUSABLE, "the keytab /k cannot be read by uid 33")
     for required in (True, False):
         caplog.clear()
-        site(fault, required=required).request("/", negotiate(GOOD))
+        site_of(fault, required=required).request("/", negotiate(GOOD))
         assert only(caplog).levelname == "ERROR"
         assert "/k cannot be read by uid 33" in only(caplog).getMessage()
 
 
 def test_policy_decisions(caplog):
-    site(realms=["OTHER"]).request("/", negotiate(GOOD))
+    site_of(realms=["OTHER"]).request("/", negotiate(GOOD))
     accepted, refused = caplog.records
     assert (accepted.reason, refused.reason) == ("accepted", "realm-not-allowed")
     assert (refused.levelname, refused.principal) == ("INFO", "alice@EXAMPLE.TEST")
@@ -88,7 +87,7 @@ def test_policy_decisions(caplog):
 
 def test_a_foreign_page_is_a_warning_that_names_it(caplog):
     headers = [("Origin", "https://evil.test")]
-    site(trusted_origins=[]).request("/pay", negotiate(GOOD), method="POST", headers=headers)
+    site_of(trusted_origins=[]).request("/pay", negotiate(GOOD), method="POST", headers=headers)
     record = only(caplog)
     assert (record.levelname, record.reason, record.path) == ("WARNING", "cross-site", "/pay")
     assert "https://evil.test" in record.getMessage()
@@ -98,7 +97,7 @@ def test_a_failing_authorize_is_an_error_with_its_traceback(caplog):
     def authorize(identity):
         raise ConnectionError("the directory is down")
 
-    site(authorize=authorize).request("/", negotiate(GOOD))
+    site_of(authorize=authorize).request("/", negotiate(GOOD))
     record = caplog.records[-1]
     assert (record.levelname, record.reason) == ("ERROR", "authorize-failed")
     assert "the directory is down" in caplog.text
@@ -107,8 +106,8 @@ def test_a_failing_authorize_is_an_error_with_its_traceback(caplog):
 def test_a_client_cannot_write_log_lines(caplog):
     evil = "x\r\nCRITICAL forged \x1b[31m\u2028"
     refused = Refused(Reason.UNKNOWN, evil, evil, evil)
-    site(refused).request("/a%0d%0aCRITICAL%20forged", negotiate(GOOD))
-    site(Accepted(evil, evil)).request("/", negotiate(GOOD))
+    site_of(refused).request("/a%0d%0aCRITICAL%20forged", negotiate(GOOD))
+    site_of(Accepted(evil, evil)).request("/", negotiate(GOOD))
     for record in caplog.records:
         for text in (record.getMessage(), record.path, record.principal, record.spn):
             assert text.isprintable()

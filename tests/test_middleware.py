@@ -1,10 +1,8 @@
 """The questions in their order, with an acceptor of our own: no KDC, in milliseconds."""
 
-from wsgiref.validate import validator
-
 import pytest
+from helpers import ALICE, GOOD, NTLM, NamedAcceptor, app, negotiate, site_of, spnego
 from sites import WsgiSite
-from test_header import GOOD, NTLM, negotiate, spnego
 
 from negotiate_wsgi import (
     Accepted,
@@ -13,57 +11,23 @@ from negotiate_wsgi import (
     NegotiateMiddleware,
     Reason,
     Refused,
-    get_identity,
-    get_refusal,
 )
 
 
-class NamedAcceptor:
-    """The second implementation of the protocol: answers what it was told to."""
-
-    def __init__(self, result):
-        self.result = result
-        self.tokens = []
-
-    def accept(self, token):
-        self.tokens.append(token)
-        if isinstance(self.result, Exception):
-            raise self.result
-        return self.result
-
-
-ALICE = Accepted("alice@EXAMPLE.TEST", "HTTP/localhost@EXAMPLE.TEST", b"proof")
-
-
-def app(environ, start_response):
-    identity, refusal = get_identity(environ), get_refusal(environ)
-    start_response("200 OK", [("Content-Type", "text/plain")])
-    return [
-        f"{environ.get('REMOTE_USER')} {identity and identity.name} {refusal and refusal.reason}".encode()
-    ]
-
-
-def site(result=ALICE, inner=app, **options):
-    acceptor = NamedAcceptor(result)
-    site = WsgiSite(NegotiateMiddleware(validator(inner), acceptor=acceptor, **options))
-    site.acceptor = acceptor
-    return site
-
-
 def test_identity_and_proof():
-    answer = site().request("/", negotiate(GOOD))
+    answer = site_of().request("/", negotiate(GOOD))
     assert answer.text == "alice@EXAMPLE.TEST alice None"
     assert answer.challenges == ["Negotiate cHJvb2Y="]
 
 
 def test_no_proof_without_a_mutual_token():
-    answer = site(Accepted("alice@R")).request("/", negotiate(GOOD))
+    answer = site_of(Accepted("alice@R")).request("/", negotiate(GOOD))
     assert (answer.status, answer.challenges) == (200, [])
 
 
 @pytest.mark.parametrize("token", [b"garbage", spnego(NTLM), b"NTLMSSP\0"])
 def test_what_fails_the_screening_never_reaches_the_acceptor(token):
-    guarded = site()
+    guarded = site_of()
     assert guarded.request("/", negotiate(token)).status == 401
     assert guarded.request("/", "Basic YTpi").status == 401
     assert guarded.acceptor.tokens == []
@@ -73,24 +37,24 @@ def test_what_fails_the_screening_never_reaches_the_acceptor(token):
 
 @pytest.mark.parametrize("reason", [r for r in Reason if r.status == 401], ids=str)
 def test_refused(reason):
-    assert site(Refused(reason)).request("/", negotiate(GOOD)).status == 401
-    optional = site(Refused(reason), required=False).request("/", negotiate(GOOD))
+    assert site_of(Refused(reason)).request("/", negotiate(GOOD)).status == 401
+    optional = site_of(Refused(reason), required=False).request("/", negotiate(GOOD))
     assert (optional.status, optional.text) == (200, f"None None {reason}")
 
 
 @pytest.mark.parametrize("reason", [Reason.KEYTAB_UNUSABLE, Reason.REPLAY_CACHE_UNUSABLE])
 def test_acceptor_error_is_a_500(reason):
     fault = AcceptorError(reason, "detail")
-    answer = site(fault).request("/", negotiate(GOOD))
+    answer = site_of(fault).request("/", negotiate(GOOD))
     assert (answer.status, answer.challenges) == (500, [])
     assert "detail" not in answer.text
-    assert site(fault, required=False).request("/", negotiate(GOOD)).status == 200
+    assert site_of(fault, required=False).request("/", negotiate(GOOD)).status == 200
 
 
 def test_a_bug_of_an_acceptor_is_no_pass():
     for required in (True, False):
         with pytest.raises(ZeroDivisionError):
-            site(ZeroDivisionError(), required=required).request("/", negotiate(GOOD))
+            site_of(ZeroDivisionError(), required=required).request("/", negotiate(GOOD))
 
 
 @pytest.mark.parametrize("failure", [ValueError("secret"), KeyError("secret")])
@@ -99,27 +63,27 @@ def test_authorize_raises_is_a_500_without_its_text(failure):
         raise failure
 
     for required in (True, False):
-        answer = site(authorize=authorize, required=required).request("/", negotiate(GOOD))
+        answer = site_of(authorize=authorize, required=required).request("/", negotiate(GOOD))
         assert answer.status == 500
         assert b"secret" not in answer.body
 
 
 def test_policy_holds_where_sign_on_is_not_required():
-    guarded = site(required=False, realms=["OTHER"])
+    guarded = site_of(required=False, realms=["OTHER"])
     assert guarded.request("/", negotiate(GOOD)).status == 403
     assert guarded.request("/").status == 200
 
 
 def test_strip_realm():
-    assert site(realms=["EXAMPLE.TEST"], strip_realm=True).request("/", negotiate(GOOD)).text == (
-        "alice alice None"
-    )
+    assert site_of(realms=["EXAMPLE.TEST"], strip_realm=True).request(
+        "/", negotiate(GOOD)
+    ).text == ("alice alice None")
 
 
 def test_custom_pages_may_read_the_refusal_or_not():
     from werkzeug.wrappers import Response
 
-    guarded = site(
+    guarded = site_of(
         Accepted("bob@R"), unauthorized=Response("ask"), forbidden=Response("no"), realms=["S"]
     )
     assert guarded.request("/").text == "ask"
@@ -135,7 +99,7 @@ def test_a_constant_header_list_stays_as_it_was_after_1000_requests_by_different
         start_response("200 OK", headers)
         return [b""]
 
-    guarded = site(inner=constant)
+    guarded = site_of(inner=constant)
     for number in range(1000):
         guarded.acceptor.result = Accepted(f"user{number}@R", None, b"proof %d" % number)
         assert len(guarded.request("/", negotiate(GOOD)).challenges) == 1
@@ -158,7 +122,7 @@ def test_close_is_called_once_and_the_iterable_is_the_apps_own():
         start_response("200 OK", [("Content-Type", "text/plain")])
         return body
 
-    assert site(inner=closable).request("/", negotiate(GOOD)).body == b"x"
+    assert site_of(inner=closable).request("/", negotiate(GOOD)).body == b"x"
     assert body.closed == 1
 
 

@@ -1,9 +1,7 @@
 """Does another site's page ask in the user's name?"""
 
 import pytest
-from test_header import GOOD, negotiate
-from test_middleware import site
-from test_session import KEY
+from helpers import GOOD, KEY, negotiate, site_of
 
 from negotiate_wsgi import ConfigurationError, SessionCookie
 
@@ -12,7 +10,7 @@ TRUSTING = ["https://Portal.Example.com", "http://old.example.com:8080"]
 
 
 def post(trusted_origins, headers, method="POST", **request):
-    guarded = site(trusted_origins=trusted_origins)
+    guarded = site_of(trusted_origins=trusted_origins)
     headers = [("Host", "www.example.com"), *headers.items()]
     answer = guarded.request("/", negotiate(GOOD), method=method, headers=headers, **request)
     assert guarded.acceptor.tokens == ([GOOD] if answer.status == 200 else [])
@@ -71,7 +69,7 @@ def test_behind_a_proxy_that_rewrites_host_our_own_origin_is_named():
 
 
 def test_403_before_any_credential_is_honoured():
-    guarded = site(trusted_origins=[], session=SessionCookie(KEY), required=False)
+    guarded = site_of(trusted_origins=[], session=SessionCookie(KEY), required=False)
     [cookie] = [v for k, v in guarded.request("/", negotiate(GOOD)).headers if k == "Set-Cookie"]
     foreign = [("Sec-Fetch-Site", "cross-site")]
     for credentials in ([], [("Cookie", cookie.split(";")[0])], [("Authorization", "Basic YTpi")]):
@@ -95,4 +93,4 @@ def test_403_before_any_credential_is_honoured():
 )
 def test_wrong_options_say_what_to_write_instead(trusted):
     with pytest.raises(ConfigurationError, match="trusted_origins"):
-        site(trusted_origins=trusted)
+        site_of(trusted_origins=trusted)

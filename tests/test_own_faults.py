@@ -2,7 +2,7 @@
 
 import pytest
 import sites
-from test_answer_table import is_asked, is_let_in, negotiate
+from helpers import is_asked, is_let_in, negotiate
 
 
 def assert_our_fault(site, realm, reason):

@@ -1,9 +1,9 @@
 """What Flask-Kerberos and WSGI-Kerberos test with mocks, done with real tickets."""
 
 import pytest
+from helpers import is_asked, is_let_in, negotiate
 from sites import WsgiSite
 from table_app import app
-from test_answer_table import is_asked, is_let_in, negotiate
 from werkzeug.wrappers import Response
 
 from negotiate_wsgi import NegotiateMiddleware

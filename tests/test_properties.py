@@ -2,9 +2,9 @@
 
 import properties
 import pytest
+from helpers import GOOD
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_header import GOOD
 
 from negotiate_wsgi import Accepted, GssapiAcceptor
 from negotiate_wsgi.acceptors.pykerberos import PykerberosAcceptor

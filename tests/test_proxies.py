@@ -6,11 +6,11 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
 import sites
+from helpers import wait_until
 
 SAMPLES = sites.TESTS.parent / "samples"
 PORTS = ("8011", "8012", "8443")
@@ -69,13 +69,6 @@ class Site:
     def close(self):
         self._process.terminate()
         self._process.wait(20)
-
-
-def wait_until(true, seconds=20):
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 @pytest.fixture(params=["nginx", "haproxy"])

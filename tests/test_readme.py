@@ -8,8 +8,8 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from helpers import is_asked
 from sites import WsgiSite
-from test_answer_table import is_asked
 
 from negotiate_wsgi import NegotiateMiddleware, Reason
 from negotiate_wsgi.doctor.finding import Check

@@ -6,10 +6,8 @@ from http.cookies import SimpleCookie
 
 import itsdangerous
 import pytest
+from helpers import ALICE, GOOD, KEY, OLD_KEY, NamedAcceptor, negotiate, set_cookies, site_of
 from sites import WsgiSite
-from test_header import GOOD, negotiate
-from test_middleware import ALICE, NamedAcceptor
-from test_middleware import site as any_site
 
 from negotiate_wsgi import (
     Accepted,
@@ -20,14 +18,12 @@ from negotiate_wsgi import (
     get_identity,
 )
 
-KEY = "an example key of 32 bytes, or more"
-OLD_KEY = b"\xff older, and not text, but long enough"
 NAME = "negotiate"
 
 
 def site(session=None, inner=None, result=ALICE, **options):
     inner = inner or whoami
-    return any_site(result, inner, session=session or SessionCookie(KEY), **options)
+    return site_of(result, inner, session=session or SessionCookie(KEY), **options)
 
 
 def whoami(environ, start_response):
@@ -41,10 +37,6 @@ def whoami(environ, start_response):
 
 
 KNOWN = "('alice@EXAMPLE.TEST', 'session', None)"
-
-
-def set_cookies(answer):
-    return [value for name, value in answer.headers if name.lower() == "set-cookie"]
 
 
 def sign_on(guarded, **request):
@@ -77,7 +69,7 @@ def test_the_second_request_needs_no_ticket():
 
 def test_without_session_a_cookie_says_nothing():
     name, value = sign_on(site())
-    plain = any_site(inner=whoami)
+    plain = site_of(inner=whoami)
     assert ask(plain, f"{name}={value}").status == 401
     assert set_cookies(plain.request("/", negotiate(GOOD))) == []
 
@@ -333,7 +325,7 @@ def test_identified_answers_are_private():
 def test_a_stranger_s_answer_varies_too():
     """Else a cache could show it to somebody who has a session."""
     assert cached(site(required=False).request("/")) == ["Cookie"]
-    assert cached(any_site(inner=whoami, required=False).request("/")) == []
+    assert cached(site_of(inner=whoami, required=False).request("/")) == []
 
 
 @pytest.mark.parametrize(
@@ -370,7 +362,7 @@ def test_forget_without_a_session_does_nothing():
     forget(environ)
     forget({})
     assert environ == {"negotiate_wsgi.session": "forged"}
-    assert set_cookies(any_site(inner=whoami).request("/forget", negotiate(GOOD))) == []
+    assert set_cookies(site_of(inner=whoami).request("/forget", negotiate(GOOD))) == []
 
 
 def test_layers_that_share_a_session_set_one_cookie_and_clear_it_once():

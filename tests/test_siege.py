@@ -12,7 +12,7 @@ import soak
 
 
 def run(script, *arguments, **options):
-    command = [sys.executable, sites.TESTS / script, *map(str, arguments)]
+    command = [sys.executable, sites.TESTS / "siege" / script, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, **options)
 
 

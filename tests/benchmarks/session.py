@@ -26,9 +26,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import sites
+from helpers import ALICE, GOOD, NamedAcceptor, negotiate
 from in_process import environ_with
-from test_header import GOOD, negotiate
-from test_middleware import ALICE, NamedAcceptor
 
 from negotiate_wsgi import NegotiateMiddleware, SessionCookie
 

@@ -1,6 +1,6 @@
 """Everything at once over HTTP, while what a sign-on needs is taken away and given back.
 
-    tests/soak.py SECONDS
+    tests/siege/soak.py SECONDS
 
 Four clients send good, bad, replayed, oversized, slow and cut-off requests to two workers of
 gunicorn. Meanwhile a worker is killed, the keytab is rotated and taken away, the KDC is stopped and
@@ -27,7 +27,7 @@ import threading
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import sites
 from initiator import Initiator, token_at

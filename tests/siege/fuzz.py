@@ -1,6 +1,6 @@
 """Coverage-guided: what must hold of anything that anybody sends, as long as you like.
 
-    tests/fuzz.py SECONDS [SEED]      (in the environment that tests/run has made)
+    tests/siege/fuzz.py SECONDS [SEED]      (in the environment that tests/run has made)
 
 libFuzzer looks for inputs that reach new branches of this package, and each is held against
 properties.py; tokens begin as genuine ones, of a realm of their own. The input that breaks a
@@ -11,8 +11,11 @@ import os
 import sys
 import tempfile
 import traceback
+from pathlib import Path
 
 import atheris
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 with atheris.instrument_imports(include=["negotiate_wsgi"]):
     import properties

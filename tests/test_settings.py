@@ -7,10 +7,8 @@ from importlib.metadata import entry_points
 
 import pytest
 import sites
+from helpers import ALICE, GOOD, KEY, OLD_KEY, NamedAcceptor, app, negotiate, set_cookies
 from sites import TESTS, WsgiSite, free_port
-from test_header import GOOD, negotiate
-from test_middleware import ALICE, NamedAcceptor, app
-from test_session import KEY, OLD_KEY, set_cookies
 
 from negotiate_wsgi import ConfigurationError, NegotiateMiddleware, SessionCookie, protect
 from negotiate_wsgi.settings import _READERS, from_environ

@@ -4,7 +4,9 @@ import base64
 import logging
 import os
 import sys
+from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
 from initiator import Initiator
 from mix_up import ACCEPTORS
 

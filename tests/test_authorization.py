@@ -1,8 +1,7 @@
 """What did the client say? Without a KDC, in milliseconds."""
 
-import base64
-
 import pytest
+from helpers import GOOD, IAKERB, KRB5, MS_KRB5, NEGOEX, NTLM, SPNEGO, der, negotiate, spnego
 
 from negotiate_wsgi.reasons import Reason, Refusal
 from negotiate_wsgi.wire.authorization import (
@@ -13,34 +12,6 @@ from negotiate_wsgi.wire.authorization import (
     without_negotiate,
     write_token,
 )
-
-SPNEGO = bytes.fromhex("06062b0601050502")
-KRB5 = bytes.fromhex("06092a864886f712010202")
-MS_KRB5 = bytes.fromhex("06092a864882f712010202")
-NTLM = bytes.fromhex("060a2b06010401823702020a")
-NEGOEX = bytes.fromhex("060a2b06010401823702021e")
-IAKERB = bytes.fromhex("06062b0601050205")
-
-
-def der(tag, *parts):
-    content = b"".join(parts)
-    if len(content) < 0x80:
-        return bytes([tag, len(content)]) + content
-    length = len(content).to_bytes((len(content).bit_length() + 7) // 8, "big")
-    return bytes([tag, 0x80 | len(length)]) + length + content
-
-
-def spnego(*mechanisms, ticket=b"ticket"):
-    """A NegTokenInit as RFC 4178 section 4.2.1 has it."""
-    offers = der(0xA0, der(0x30, *mechanisms))
-    return der(0x60, SPNEGO, der(0xA0, der(0x30, offers, der(0xA2, der(0x04, ticket)))))
-
-
-def negotiate(token):
-    return "Negotiate " + base64.b64encode(token).decode()
-
-
-GOOD = spnego(KRB5)
 
 ACCEPTABLE = {
     "bare krb5": der(0x60, KRB5, b"\x01\x00", b"ticket"),

@@ -8,7 +8,9 @@ import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
 from initiator import Initiator
 
 import negotiate_wsgi

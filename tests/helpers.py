@@ -1,0 +1,134 @@
+"""What the tests share: tokens, a judge that answers what it is told to, sites, and who came in."""
+
+from __future__ import annotations
+
+import base64
+import os
+import time
+from wsgiref.validate import validator
+
+import sites
+
+from negotiate_wsgi import Accepted, NegotiateMiddleware, get_identity, get_refusal
+
+# OIDs in DER: RFC 4178 section 3, RFC 4121 section 1, [MS-SPNG] section 1.9.
+SPNEGO = bytes.fromhex("06062b0601050502")
+KRB5 = bytes.fromhex("06092a864886f712010202")
+MS_KRB5 = bytes.fromhex("06092a864882f712010202")
+NTLM = bytes.fromhex("060a2b06010401823702020a")
+NEGOEX = bytes.fromhex("060a2b06010401823702021e")
+IAKERB = bytes.fromhex("06062b0601050205")
+
+KEY = "an example key of 32 bytes, or more"
+OLD_KEY = b"\xff older, and not text, but long enough"
+#: What a browser asks for.
+HTML = [("Accept", "text/html,application/xhtml+xml,*/*;q=0.8")]
+
+
+def der(tag, *parts):
+    content = b"".join(parts)
+    if len(content) < 0x80:
+        return bytes([tag, len(content)]) + content
+    length = len(content).to_bytes((len(content).bit_length() + 7) // 8, "big")
+    return bytes([tag, 0x80 | len(length)]) + length + content
+
+
+def spnego(*mechanisms, ticket=b"ticket"):
+    """A NegTokenInit as RFC 4178 section 4.2.1 has it."""
+    offers = der(0xA0, der(0x30, *mechanisms))
+    return der(0x60, SPNEGO, der(0xA0, der(0x30, offers, der(0xA2, der(0x04, ticket)))))
+
+
+def negotiate(token):
+    return "Negotiate " + base64.b64encode(token).decode()
+
+
+#: A token that passes the screening, for a `NamedAcceptor`.
+GOOD = spnego(KRB5)
+
+
+class NamedAcceptor:
+    """The second implementation of the protocol: answers what it was told to."""
+
+    def __init__(self, result):
+        self.result = result
+        self.tokens = []
+
+    def accept(self, token):
+        self.tokens.append(token)
+        if isinstance(self.result, Exception):
+            raise self.result
+        return self.result
+
+
+ALICE = Accepted("alice@EXAMPLE.TEST", "HTTP/localhost@EXAMPLE.TEST", b"proof")
+
+
+def app(environ, start_response):
+    """Says who came in, and what was refused."""
+    identity, refusal = get_identity(environ), get_refusal(environ)
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    name = identity and identity.name
+    return [f"{environ.get('REMOTE_USER')} {name} {refusal and refusal.reason}".encode()]
+
+
+def site_of(result=ALICE, inner=app, **options):
+    """*inner* behind the middleware, with a `NamedAcceptor` that answers *result*."""
+    acceptor = NamedAcceptor(result)
+    site = sites.WsgiSite(NegotiateMiddleware(validator(inner), acceptor=acceptor, **options))
+    site.acceptor = acceptor
+    return site
+
+
+def set_cookies(answer):
+    return [value for name, value in answer.headers if name.lower() == "set-cookie"]
+
+
+def is_let_in(answer, user="alice@EXAMPLE.TEST"):
+    """Whether table_app says that *user* came in."""
+    return answer.status == 200 and f"user={user}\n" in answer.text
+
+
+def is_asked(answer):
+    return answer.status == 401 and answer.challenges == ["Negotiate"]
+
+
+def wait_until(true, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+class BrowserServer(sites.HttpSite):
+    """A gunicorn with an application of browser_apps, and the log of its requests."""
+
+    def __init__(self, application, log, host="localhost", **environ):
+        self._log = log
+        self._host = host
+        path = os.pathsep.join([str(sites.TESTS), str(sites.TESTS.parent / "samples")])
+        super().__init__(
+            "gunicorn-gthread",
+            f"browser_apps:{application}",
+            arguments=["--access-logfile", log, "--access-logformat", "%(s)s %(r)s"],
+            **{"PYTHONPATH": path, "SECRET_KEY": "k" * 32} | environ,
+        )
+
+    @property
+    def url(self):
+        return f"http://{self._host}:{self.port}"
+
+    @property
+    def requests(self):
+        """Status, method, path and protocol of each, once the server has ended."""
+        self.close()  # It logs a request after it has answered it.
+        return [line.split() for line in self._log.read_text().splitlines()]
+
+    def statuses(self, path):
+        return [int(status) for status, _, requested, _ in self.requests if requested == path]
+
+
+def screenshot(page, name):
+    """For a person to look at, where SCREENSHOTS names a directory."""
+    if directory := os.environ.get("SCREENSHOTS"):
+        page.screenshot(path=f"{directory}/{name}.png", full_page=True)

@@ -58,7 +58,7 @@ def _verdict(environ: WSGIEnvironment, found: Explanation | None) -> tuple[str, 
     """What the middleware said, or where there is none, what can be read."""
     if identity := get_identity(environ):
         told = [("principal", identity.principal), ("by", identity.source)]
-        return "Signed on", [*told, ("SPN", identity.service or "only a ticket says")]
+        return "Signed on", [*told, ("SPN", identity.spn or "only a ticket says")]
     refusal = get_refusal(environ)
     if refusal and found:
         found = Explanation(found.kind, refusal=refusal)

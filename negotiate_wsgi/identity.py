@@ -14,8 +14,12 @@ class Identity:
     """The initiator, as the KDC vouches for it.
 
     :param principal: the full principal in MIT's notation, ``alice@EXAMPLE.TEST``.
-    :param service: the SPN that the ticket was for, or None where it came from a session.
-    :param source: ``"ticket"`` or ``"session"``.
+    :param spn: the SPN of the key that opened the ticket, or None where no ticket came.
+    :param source: ``"ticket"`` or ``"session"``: what said so in this request.
+    :param groups: those of the groups named in the configuration that the initiator is in.
+    :param account: sAMAccountName in Active Directory's spelling, or None.
+    :param sid: the account's security identifier in Active Directory, or None.
+    :param indicators: how the initiator signed on at the KDC (RFC 8129), as far as it says so.
 
     Only the escape ``\\@`` is undone in the name, so that of ``us\\@er@REALM`` is ``us@er``. Every
     other escape stays: ``a\\/b`` (one component) is not ``a/b`` (two), and no two principals of a
@@ -23,8 +27,12 @@ class Identity:
     """
 
     principal: str
-    service: str | None = None
+    spn: str | None = None
     source: Source = "ticket"
+    groups: frozenset[str] = frozenset()
+    account: str | None = None
+    sid: str | None = None
+    indicators: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:

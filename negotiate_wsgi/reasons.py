@@ -131,10 +131,10 @@ class Refusal:
     :param reason: the stable code, with cause and remedy.
     :param detail: what exactly was found, for the log; never a token or a key.
     :param principal: the initiator's principal, where the ticket could be opened.
-    :param service: the SPN the ticket was for, where it is known.
+    :param spn: the SPN that the ticket was for, where it is known.
     """
 
     reason: Reason
     detail: str = ""
     principal: str | None = None
-    service: str | None = None
+    spn: str | None = None

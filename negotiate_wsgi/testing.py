@@ -14,6 +14,7 @@ from werkzeug.test import Client
 
 from negotiate_wsgi.acceptors.protocol import Accepted, Refused
 from negotiate_wsgi.exceptions import AcceptorError
+from negotiate_wsgi.identity import Identity
 from negotiate_wsgi.reasons import Reason
 from negotiate_wsgi.wire.authorization import write_token
 
@@ -51,11 +52,11 @@ class PretendRealm:
     are framed as a browser's are, are good for once, and are signed with a key that this object
     alone has: nobody signs on to a server that was left with a realm like this.
 
-    :param service: the SPN that the tickets are for.
+    :param spn: of the service that the tickets are for.
     """
 
-    def __init__(self, service: str = "HTTP/localhost@EXAMPLE.TEST") -> None:
-        self._service = service
+    def __init__(self, spn: str = "HTTP/localhost@EXAMPLE.TEST") -> None:
+        self._spn = spn
         self._key = secrets.token_bytes()
         self._seen: set[bytes] = set()
 
@@ -82,7 +83,7 @@ class PretendRealm:
         self._seen.add(ticket)
         named = json.loads(ticket.removeprefix(_TICKET))
         if "principal" in named:
-            return Accepted(named["principal"], self._service, self.proof(token))
+            return Accepted(Identity(named["principal"], self._spn), self.proof(token))
         reason = next(reason for reason in Reason if reason == named["reason"])
         if reason.status == 500:
             raise AcceptorError(reason, "as the test has asked for")

@@ -59,7 +59,7 @@ def show(identity: Identity, posted: str = "") -> Response:
         "name": identity.name,
         "principal": identity.principal,
         "realm": identity.realm,
-        "service": identity.service or "only a ticket says",
+        "service": identity.spn or "only a ticket says",
         "max_age": str(MAX_AGE),
         "posted": posted,
     }

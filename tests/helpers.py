@@ -9,7 +9,7 @@ from wsgiref.validate import validator
 
 import sites
 
-from negotiate_wsgi import Accepted, NegotiateMiddleware, get_identity, get_refusal
+from negotiate_wsgi import Accepted, Identity, NegotiateMiddleware, get_identity, get_refusal
 
 # OIDs in DER: RFC 4178 section 3, RFC 4121 section 1, [MS-SPNG] section 1.9.
 SPNEGO = bytes.fromhex("06062b0601050502")
@@ -61,7 +61,11 @@ class NamedAcceptor:
         return self.result
 
 
-ALICE = Accepted("alice@EXAMPLE.TEST", "HTTP/localhost@EXAMPLE.TEST", b"proof")
+def accepted(principal, spn=None, token=None):
+    return Accepted(Identity(principal, spn), token)
+
+
+ALICE = accepted("alice@EXAMPLE.TEST", "HTTP/localhost@EXAMPLE.TEST", b"proof")
 
 
 def app(environ, start_response):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from helpers import KRB5 as KRB5_OID
 from helpers import SPNEGO as SPNEGO_OID
-from helpers import der
+from helpers import accepted, der
 from initiator import KRB5, SPNEGO
 
 from negotiate_wsgi import Accepted, AcceptorError, GssapiAcceptor, Reason, Refused
@@ -43,21 +43,21 @@ TWO_HOSTS = Target.of("HTTP", ["www.example.com", "Alias.Example.Com"])
     ],
 )
 def test_target(spn, any_host, two_hosts):
-    accepted = Accepted("alice@R", spn)
+    ticket = accepted("alice@R", spn)
     for target, expected in ((ANY_HOST, any_host), (TWO_HOSTS, two_hosts)):
-        result = target.check(accepted)
+        result = target.check(ticket)
         if expected:
-            assert result is accepted
+            assert result is ticket
         else:
             assert result.reason is Reason.WRONG_SERVICE
-            assert result.service == spn
+            assert result.spn == spn
 
 
 def test_verdict_is_read_by_another_layer_in_the_light_of_its_own_target():
     here, there = KeytabAcceptor(ANY_HOST, "k"), KeytabAcceptor(TWO_HOSTS, "k")
     elsewhere = KeytabAcceptor(ANY_HOST, "another keytab")
-    www = Accepted("alice@R", "HTTP/www.example.com@R", b"proof")
-    evil = Accepted("alice@R", "HTTP/evil.example.com@R", b"proof")
+    www = accepted("alice@R", "HTTP/www.example.com@R", b"proof")
+    evil = accepted("alice@R", "HTTP/evil.example.com@R", b"proof")
     assert Verdict(b"t", here, www).as_seen_by(here) is www
     assert Verdict(b"t", here, www).as_seen_by(there) is www
     assert Verdict(b"t", here, evil).as_seen_by(there).reason is Reason.WRONG_SERVICE
@@ -70,7 +70,7 @@ def test_verdict_is_read_by_another_layer_in_the_light_of_its_own_target():
 
 
 def test_tokens_are_not_shown():
-    verdict = Verdict(b"secret", object(), Accepted("alice@R", None, b"secret"))
+    verdict = Verdict(b"secret", object(), accepted("alice@R", None, b"secret"))
     assert "secret" not in repr(verdict)
 
 
@@ -89,8 +89,8 @@ def test_contract_names(make, realm, name):
         realm.add_user(name)
     initiator = realm.initiator(user=name)
     accepted = make().accept(initiator.token)
-    assert accepted.principal == f"{name}@EXAMPLE.TEST"
-    assert accepted.service == "HTTP/localhost@EXAMPLE.TEST"
+    assert accepted.identity.principal == f"{name}@EXAMPLE.TEST"
+    assert accepted.identity.spn == "HTTP/localhost@EXAMPLE.TEST"
 
 
 @pytest.mark.parametrize("mech", [SPNEGO, KRB5], ids=["spnego", "krb5"])
@@ -119,7 +119,7 @@ def test_contract_no_mutual_token_where_none_was_asked(make, realm):
 def test_contract_refused_for_its_spn(make, realm, spn, reason):
     refused = make().accept(realm.token(spn))
     assert refused.reason is reason
-    assert refused.service == f"{spn}@EXAMPLE.TEST"
+    assert refused.spn == f"{spn}@EXAMPLE.TEST"
     assert isinstance(make().accept(realm.token()), Accepted)
 
 
@@ -133,14 +133,16 @@ def test_contract_spn_relabelled_in_transit(make, realm, service):
     assert refused.reason in (Reason.WRONG_SERVICE, Reason.WRONG_KEY)
     if refused.reason is Reason.WRONG_SERVICE:
         assert refused.principal == "alice@EXAMPLE.TEST"
-        assert refused.service == f"{service}/localhost@EXAMPLE.TEST"
+        assert refused.spn == f"{service}/localhost@EXAMPLE.TEST"
 
 
 def test_contract_hostname(make, realm):
     only = make(hostname=["LOCALHOST"])
-    assert only.accept(realm.token()).principal == "alice@EXAMPLE.TEST"
+    assert only.accept(realm.token()).identity.principal == "alice@EXAMPLE.TEST"
     assert only.accept(realm.token("HTTP/alias.test")).reason is Reason.WRONG_SERVICE
-    assert make().accept(realm.token("HTTP/alias.test")).service == "HTTP/alias.test@EXAMPLE.TEST"
+    assert (
+        make().accept(realm.token("HTTP/alias.test")).identity.spn == "HTTP/alias.test@EXAMPLE.TEST"
+    )
 
 
 def test_contract_service(make, realm):
@@ -167,7 +169,7 @@ def test_contract_damaged_in_every_place(make, realm):
         result = acceptor.accept(bytes(damaged))
         # The outermost bytes are the screening's; nothing that the ticket protects may change.
         if isinstance(result, Accepted):
-            assert (result.principal, result.service) == (
+            assert (result.identity.principal, result.identity.spn) == (
                 "alice@EXAMPLE.TEST",
                 "HTTP/localhost@EXAMPLE.TEST",
             )
@@ -225,7 +227,7 @@ def test_contract_no_dns(make, realm, monkeypatch, tmp_path):
     script.write_text(
         "import sys, base64\n"
         f"from {make.__module__} import {make.__name__} as Acceptor\n"
-        "print(Acceptor(hostname='localhost').accept(base64.b64decode(sys.argv[1])).principal)\n"
+        "print(Acceptor(hostname='localhost').accept(base64.b64decode(sys.argv[1])).identity.principal)\n"
     )
     token = base64.b64encode(realm.token()).decode()
     trace = tmp_path / "trace"
@@ -257,7 +259,7 @@ def test_contract_threads_do_not_mix_users(make, realm):
     def run(part):
         for user, spn, token in part:
             result = acceptor.accept(token)
-            if (result.principal, result.service) != (
+            if (result.identity.principal, result.identity.spn) != (
                 f"{user}@EXAMPLE.TEST",
                 f"{spn}@EXAMPLE.TEST",
             ):

@@ -66,7 +66,7 @@ def test_valid_token(site, realm, user):
     answer = site.request("/required/", initiator.authorization)
     assert is_let_in(answer, f"{user}@EXAMPLE.TEST")
     assert "type=Negotiate" in answer.text
-    assert "service='HTTP/localhost@EXAMPLE.TEST', source='ticket'" in answer.text
+    assert "spn='HTTP/localhost@EXAMPLE.TEST', source='ticket'" in answer.text
     [proof] = answer.challenges
     assert initiator.trusts(proof)
 
@@ -355,7 +355,7 @@ def test_session_cookie_no_authorization(site, realm):
         answer = with_cookie(site, path, cookie)
         assert is_let_in(answer)
         assert "type=Negotiate" in answer.text
-        assert "service=None, source='session'" in answer.text
+        assert "spn=None, source='session'" in answer.text
         assert answer.challenges == []
         assert (answer.header("Cache-Control"), answer.header("Vary")) == ("private", "Cookie")
         assert answer.header("Set-Cookie") is None

@@ -41,7 +41,7 @@ def test_curl_by_an_alias(server, realm):
     to = f"alias.test:{server.port}:127.0.0.1:{server.port}"
     arguments = ["--connect-to", to, "--negotiate", "--user", ":"]
     seen = curl(realm, "alice", *arguments, f"http://alias.test:{server.port}/required/")
-    assert "service='HTTP/alias.test@EXAMPLE.TEST'" in seen
+    assert "spn='HTTP/alias.test@EXAMPLE.TEST'" in seen
     only = curl(realm, "alice", *arguments, f"http://alias.test:{server.port}/localhost-only/")
     assert "(wrong-service)" in only
 

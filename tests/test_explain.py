@@ -54,7 +54,7 @@ def test_it_names_the_reason_that_the_acceptor_gives(realm, spn, expected):
     assert (found.refusal and found.refusal.reason) == expected
     judged = PykerberosAcceptor().accept(realm.token(spn))
     assert getattr(judged, "reason", None) == expected
-    assert found.ticket.service == f"{spn}@EXAMPLE.TEST"
+    assert found.ticket.spn == f"{spn}@EXAMPLE.TEST"
     if expected:
         assert f"refused  {expected}: {expected.cause}\n" in tell(found)
         assert expected.remedy in tell(found)
@@ -84,7 +84,7 @@ def test_a_token_as_it_is_pasted(realm, form, width):
     token68 = base64.b64encode(realm.token()).decode()
     if width:
         token68 = "\n".join(token68[at : at + width] for at in range(0, len(token68), width))
-    assert explain(form.format(token68)).ticket.service == "HTTP/localhost@EXAMPLE.TEST"
+    assert explain(form.format(token68)).ticket.spn == "HTTP/localhost@EXAMPLE.TEST"
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,9 @@ def test_new_principals_are_seen_by_the_next_token(realm, tmp_path):
     acceptor = GssapiAcceptor(keytab=keytab)
     assert isinstance(acceptor.accept(realm.token("HTTP/early.test")), Accepted)
     realm.add_service("HTTP/late.test", keytab)
-    assert acceptor.accept(realm.token("HTTP/late.test")).service == "HTTP/late.test@EXAMPLE.TEST"
+    assert (
+        acceptor.accept(realm.token("HTTP/late.test")).identity.spn == "HTTP/late.test@EXAMPLE.TEST"
+    )
     keytab.unlink()
     with pytest.raises(AcceptorError, match="does not exist"):
         acceptor.accept(realm.token("HTTP/early.test"))
@@ -64,7 +66,7 @@ def test_a_ticket_for_one_of_our_names_and_the_key_of_another_is_known_by_the_ke
     """As the acceptor of every key has it; the clear-text SPN only says which key to try first."""
     relabelled = realm.token("HTTP/alias.test").replace(b"\x0aalias.test", b"\x0aalias.tesT", 1)
     accepted = GssapiAcceptor().accept(relabelled)
-    assert accepted.service == "HTTP/alias.test@EXAMPLE.TEST"
+    assert accepted.identity.spn == "HTTP/alias.test@EXAMPLE.TEST"
     only = GssapiAcceptor(hostname="localhost")
     assert only.accept(realm.token("HTTP/alias.test")).reason is Reason.WRONG_SERVICE
 
@@ -83,7 +85,7 @@ def test_it_does_not_accept_ntlm_though_a_plugin_would(realm):
         "acceptor = GssapiAcceptor()\n"
         "for token in sys.argv[1:]:\n"
         "    result = acceptor.accept(base64.b64decode(token))\n"
-        "    print(getattr(result, 'reason', None) or result.principal)\n"
+        "    print(getattr(result, 'reason', None) or result.identity.principal)\n"
     )
     ntlm = "TlRMTVNTUAABAAAAl4II4gAAAAAAAAAAAAAAAAAAAAAKAGFKAAAADw=="
     environ = {**os.environ, "GSS_MECH_CONFIG": "/etc/gss/mech.d/mech.ntlmssp.conf"}
@@ -179,4 +181,4 @@ def test_threads_have_credentials_of_their_own_and_see_a_new_keytab(realm, tmp_p
     go.set()
     for thread in threads:
         thread.join()
-    assert [result.principal for result in results] == ["bob@EXAMPLE.TEST"] * 4
+    assert [result.identity.principal for result in results] == ["bob@EXAMPLE.TEST"] * 4

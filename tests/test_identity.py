@@ -42,7 +42,7 @@ def test_no_two_principals_of_a_realm_share_a_name():
 
 
 def test_is_frozen():
-    identity = Identity("alice@R", service="HTTP/x@R")
+    identity = Identity("alice@R", spn="HTTP/x@R")
     assert identity.source == "ticket"
     with pytest.raises(dataclasses.FrozenInstanceError):
         identity.principal = "root@R"

@@ -4,11 +4,21 @@ import base64
 import logging
 
 import pytest
-from helpers import ALICE, GOOD, KRB5, NTLM, NamedAcceptor, app, negotiate, site_of, spnego
+from helpers import (
+    ALICE,
+    GOOD,
+    KRB5,
+    NTLM,
+    NamedAcceptor,
+    accepted,
+    app,
+    negotiate,
+    site_of,
+    spnego,
+)
 from sites import WsgiSite
 
 from negotiate_wsgi import (
-    Accepted,
     AcceptorError,
     NegotiateMiddleware,
     Reason,
@@ -107,7 +117,7 @@ def test_a_client_cannot_write_log_lines(caplog):
     evil = "x\r\nCRITICAL forged \x1b[31m\u2028"
     refused = Refused(Reason.UNKNOWN, evil, evil, evil)
     site_of(refused).request("/a%0d%0aCRITICAL%20forged", negotiate(GOOD))
-    site_of(Accepted(evil, evil)).request("/", negotiate(GOOD))
+    site_of(accepted(evil, evil)).request("/", negotiate(GOOD))
     for record in caplog.records:
         for text in (record.getMessage(), record.path, record.principal, record.spn):
             assert text.isprintable()

@@ -1,11 +1,10 @@
 """The questions in their order, with an acceptor of our own: no KDC, in milliseconds."""
 
 import pytest
-from helpers import ALICE, GOOD, NTLM, NamedAcceptor, app, negotiate, site_of, spnego
+from helpers import ALICE, GOOD, NTLM, NamedAcceptor, accepted, app, negotiate, site_of, spnego
 from sites import WsgiSite
 
 from negotiate_wsgi import (
-    Accepted,
     AcceptorError,
     ConfigurationError,
     NegotiateMiddleware,
@@ -21,7 +20,7 @@ def test_identity_and_proof():
 
 
 def test_no_proof_without_a_mutual_token():
-    answer = site_of(Accepted("alice@R")).request("/", negotiate(GOOD))
+    answer = site_of(accepted("alice@R")).request("/", negotiate(GOOD))
     assert (answer.status, answer.challenges) == (200, [])
 
 
@@ -84,7 +83,7 @@ def test_custom_pages_may_read_the_refusal_or_not():
     from werkzeug.wrappers import Response
 
     guarded = site_of(
-        Accepted("bob@R"), unauthorized=Response("ask"), forbidden=Response("no"), realms=["S"]
+        accepted("bob@R"), unauthorized=Response("ask"), forbidden=Response("no"), realms=["S"]
     )
     assert guarded.request("/").text == "ask"
     assert guarded.request("/", negotiate(b"x")).text == "ask"
@@ -101,7 +100,7 @@ def test_a_constant_header_list_stays_as_it_was_after_1000_requests_by_different
 
     guarded = site_of(inner=constant)
     for number in range(1000):
-        guarded.acceptor.result = Accepted(f"user{number}@R", None, b"proof %d" % number)
+        guarded.acceptor.result = accepted(f"user{number}@R", None, b"proof %d" % number)
         assert len(guarded.request("/", negotiate(GOOD)).challenges) == 1
     assert headers == [("Content-Type", "text/plain")]
 

@@ -110,7 +110,7 @@ def test_an_spn_longer_than_the_bindings_buffer(realm, length):
 def test_a_relabelled_ticket_is_known_by_its_key(realm):
     token = realm.token("host/localhost").replace(b"\x04host", b"\x04HTTP", 1)
     refused = PykerberosAcceptor().accept(token)
-    assert (refused.reason, refused.principal, refused.service) == (
+    assert (refused.reason, refused.principal, refused.spn) == (
         Reason.WRONG_SERVICE, "alice@EXAMPLE.TEST", "host/localhost@EXAMPLE.TEST",
     )  # fmt: skip
 
@@ -149,7 +149,7 @@ def test_keytab_option_becomes_the_processes_keytab(realm, monkeypatch, tmp_path
     with pytest.raises(AcceptorError, match="late does not exist"):
         acceptor.accept(realm.token())
     (tmp_path / "late").write_bytes(Path(realm.keytab).read_bytes())
-    assert acceptor.accept(realm.token()).principal == "alice@EXAMPLE.TEST"
+    assert acceptor.accept(realm.token()).identity.principal == "alice@EXAMPLE.TEST"
 
 
 def test_two_keytabs_in_one_process_are_a_configuration_error(monkeypatch):
@@ -202,12 +202,12 @@ def test_a_changed_krb5_conf_is_seen_though_it_is_pinned(realm, monkeypatch, tmp
     tokens = [realm.token() for _ in range(3)]
     monkeypatch.setenv("KRB5_CONFIG", str(conf))
     acceptor = PykerberosAcceptor()
-    assert acceptor.accept(tokens[0]).principal == "alice@EXAMPLE.TEST"
+    assert acceptor.accept(tokens[0]).identity.principal == "alice@EXAMPLE.TEST"
     conf.write_text(
         sound.replace("[libdefaults]", "[libdefaults]\n permitted_enctypes = camellia256-cts")
     )
     os.utime(conf, (0, 0))
     assert acceptor.accept(tokens[1]).reason.status == 401
     conf.write_text(sound)
-    assert acceptor.accept(tokens[2]).principal == "alice@EXAMPLE.TEST"
+    assert acceptor.accept(tokens[2]).identity.principal == "alice@EXAMPLE.TEST"
     assert pykerberos._pinned_krb5() is pykerberos._pinned_krb5() is not None

@@ -112,7 +112,7 @@ def negotiate_hosts():
 def test_realm(negotiate_realm, negotiate_client):
     assert "HTTP/alias.test@EXAMPLE.TEST" in negotiate_realm.kadmin("listprincs")
     assert "alice" not in negotiate_realm.kadmin("listprincs")
-    who = lambda environ, start: Response(get_identity(environ).service)(environ, start)
+    who = lambda environ, start: Response(get_identity(environ).spn)(environ, start)
     client = negotiate_client(NegotiateMiddleware(who))
     assert client.get("/", negotiate="dave").text == "HTTP/www.example.test@EXAMPLE.TEST"
 """

@@ -6,11 +6,20 @@ from http.cookies import SimpleCookie
 
 import itsdangerous
 import pytest
-from helpers import ALICE, GOOD, KEY, OLD_KEY, NamedAcceptor, negotiate, set_cookies, site_of
+from helpers import (
+    ALICE,
+    GOOD,
+    KEY,
+    OLD_KEY,
+    NamedAcceptor,
+    accepted,
+    negotiate,
+    set_cookies,
+    site_of,
+)
 from sites import WsgiSite
 
 from negotiate_wsgi import (
-    Accepted,
     ConfigurationError,
     NegotiateMiddleware,
     SessionCookie,
@@ -33,7 +42,7 @@ def whoami(environ, start_response):
     if environ["PATH_INFO"] == "/forget":
         forget(environ)
     start_response("200 OK", headers)
-    return [f"{identity and (identity.principal, identity.source, identity.service)}".encode()]
+    return [f"{identity and (identity.principal, identity.source, identity.spn)}".encode()]
 
 
 KNOWN = "('alice@EXAMPLE.TEST', 'session', None)"
@@ -140,14 +149,14 @@ def test_over_tls_a_cookie_without_the_prefix_does_not_count():
     "principal", ["\xfcs\u20acr@R", 'we ird;=,"@R', "a\\@b.c@R", "x" * 500 + "@R"]
 )
 def test_any_principal(principal):
-    guarded = site(result=Accepted(principal))
+    guarded = site(result=accepted(principal))
     cookie = "=".join(sign_on(guarded))
     answer = ask(guarded, cookie)
     assert answer.text == f"{(principal, 'session', None)}"
 
 
 def test_a_principal_that_no_cookie_can_hold_gets_none():
-    guarded = site(result=Accepted("x" * 4096 + "@R"))
+    guarded = site(result=accepted("x" * 4096 + "@R"))
     answer = guarded.request("/", negotiate(GOOD))
     assert (answer.status, set_cookies(answer)) == (200, [])
 
@@ -157,7 +166,7 @@ def test_authorization_wins(authorization):
     guarded = site()
     cookie = "=".join(sign_on(guarded))
     assert ask(guarded, cookie, authorization=authorization).status == 401
-    guarded.acceptor.result = Accepted("bob@EXAMPLE.TEST")
+    guarded.acceptor.result = accepted("bob@EXAMPLE.TEST")
     answer = ask(guarded, cookie, authorization=negotiate(GOOD))
     assert "bob@EXAMPLE.TEST" in answer.text
     assert "ticket" in answer.text

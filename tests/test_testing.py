@@ -26,7 +26,7 @@ ALICE = "alice@EXAMPLE.TEST"
 
 def app(environ, start_response):
     identity, refusal = get_identity(environ), get_refusal(environ)
-    said = f"{identity and identity.principal} {identity and identity.service} {refusal and refusal.reason}"
+    said = f"{identity and identity.principal} {identity and identity.spn} {refusal and refusal.reason}"
     return Response(said)(environ, start_response)
 
 
@@ -80,7 +80,7 @@ def test_sessions_are_the_real_ones():
 def test_a_token_is_good_for_once_and_for_its_own_realm():
     realm, other = PretendRealm(), PretendRealm()
     token = realm.token(ALICE)
-    assert realm.accept(token).principal == ALICE
+    assert realm.accept(token).identity.principal == ALICE
     assert realm.accept(token).reason is Reason.REPLAYED
     assert realm.accept(other.token(ALICE)).reason is Reason.WRONG_KEY
     fresh = realm.token(ALICE)
@@ -88,7 +88,7 @@ def test_a_token_is_good_for_once_and_for_its_own_realm():
         changed = bytearray(fresh)
         changed[position] ^= 1
         assert realm.accept(bytes(changed)).reason is Reason.WRONG_KEY
-    assert realm.accept(fresh).principal == ALICE
+    assert realm.accept(fresh).identity.principal == ALICE
 
 
 @pytest.mark.parametrize("garbage", [b"", b"x", b"a pretended ticket: ", b"a pretended ticket: {}"])

@@ -26,7 +26,7 @@ def test_a_ticket_is_read_in_either_framing(realm, mech):
 def test_a_token_cut_anywhere_is_no_ticket_or_that_one(realm):
     token = realm.token()
     whole = Ticket.of(token)
-    without_kvno = Ticket(whole.service, whole.enctype, None)
+    without_kvno = Ticket(whole.spn, whole.enctype, None)
     for size in range(len(token)):
         assert Ticket.of(token[:size]) in (None, without_kvno, whole)
     assert Ticket.of(b"") is None

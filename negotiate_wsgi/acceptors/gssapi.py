@@ -25,6 +25,7 @@ from negotiate_wsgi.acceptors.status import (
     krb5_conf_fault,
 )
 from negotiate_wsgi.exceptions import ConfigurationError
+from negotiate_wsgi.identity import Identity
 from negotiate_wsgi.reasons import Reason
 
 _numbers = itertools.count()
@@ -87,7 +88,8 @@ class GssapiAcceptor(KeytabAcceptor):
             return Refused(Reason.NEEDS_ANOTHER_LEG, "the negotiation is not complete")
         principal = library.name(result.initiator_name)
         opened = spn or library.target(result.context)
-        return Accepted(principal, opened, result.token, _Expiry(library, result.context))
+        identity = Identity(principal, opened)
+        return Accepted(identity, result.token, _Expiry(library, result.context))
 
     @functools.cached_property
     def _path(self) -> str:
@@ -128,7 +130,7 @@ class GssapiAcceptor(KeytabAcceptor):
         if refused.reason is not Reason.SPN_NOT_IN_KEYTAB:
             return refused
         # Such keys may be in the keytab, but they are not among ours.
-        of_another = not self.target.admits(refused.service or "")
+        of_another = not self.target.admits(refused.spn or "")
         return replace(refused, reason=Reason.WRONG_SERVICE) if of_another else refused
 
 

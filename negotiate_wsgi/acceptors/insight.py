@@ -21,12 +21,12 @@ except ImportError as exc:
 class Ticket:
     """What a krb5 token says of its ticket in clear text (RFC 4120 section 5.3).
 
-    :param service: the SPN with its realm. Anybody on the way can rewrite it.
+    :param spn: with its realm. Anybody on the way can rewrite it.
     :param enctype: of the acceptor's key, as `Key` has it.
     :param kvno: of the acceptor's key, None where the KDC left it out.
     """
 
-    service: str
+    spn: str
     enctype: str
     kvno: int | None
 
@@ -46,15 +46,15 @@ class Ticket:
         return cls(f"{names}@{node['realm']}", name_of_enctype(number), sealed["kvno"])
 
     def __str__(self) -> str:
-        return f"{self.service} kvno {self.kvno} {self.enctype}"
+        return f"{self.spn} kvno {self.kvno} {self.enctype}"
 
     def objection(self, keytab: Keytab, service: str) -> Refusal | None:
         """Why an acceptor of *service* with *keytab* refuses this ticket, as far as can be read."""
-        if not self.service.startswith(f"{service}/"):
+        if not self.spn.startswith(f"{service}/"):
             return Refusal(Reason.WRONG_SERVICE, f"not a ticket for {service}/…")
-        keys = keytab.of(self.service)
+        keys = keytab.of(self.spn)
         if not keys:
-            alike = ", ".join(keytab.alike(self.service))
+            alike = ", ".join(keytab.alike(self.spn))
             return Refusal(Reason.SPN_NOT_IN_KEYTAB, f"but there is {alike}" if alike else "")
         # Some KDCs leave it out, and then any of the keys may do.
         current = [key for key in keys if self.kvno in (key.kvno, None)]
@@ -81,9 +81,9 @@ def beside_the_keytab(token: bytes, keytab: str | None = None) -> tuple[str | No
     try:
         found = read_keytab(keytab)
     except AcceptorError as fault:
-        return ticket.service, f"ticket: {ticket}; keytab: {fault.detail}"
-    keys = ", ".join(found.in_words(ticket.service))
-    return ticket.service, f"ticket: {ticket}; {found.name} has: {keys}"
+        return ticket.spn, f"ticket: {ticket}; keytab: {fault.detail}"
+    keys = ", ".join(found.in_words(ticket.spn))
+    return ticket.spn, f"ticket: {ticket}; {found.name} has: {keys}"
 
 
 def parse(token: bytes) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from negotiate_wsgi.exceptions import ConfigurationError
+from negotiate_wsgi.identity import Identity
 from negotiate_wsgi.reasons import Reason, Refusal
 
 #: What an acceptor answers for "no" is what the application reads as ``negotiate_wsgi.refusal``.
@@ -19,17 +20,17 @@ Refused = Refusal
 class Accepted:
     """A token that a ticket of ours stands behind.
 
-    :param principal: the initiator, in MIT's notation.
-    :param service: the SPN of the key that really opened the ticket, ``HTTP/www.example.com@REALM``.
+    :param identity: the initiator. Its ``spn`` is that of the key that really opened the ticket.
     :param token: the mutual token for the initiator, in bytes, or None if there is none to send.
     :param expiry: tells when the ticket ends, in seconds since the epoch; None where the acceptor
         cannot know.
+    :param delegated: what the initiator delegated to us, or None.
     """
 
-    principal: str
-    service: str | None = None
+    identity: Identity
     token: bytes | None = field(default=None, repr=False)
     expiry: Callable[[], float] | None = field(default=None, repr=False)
+    delegated: object | None = field(default=None, repr=False)
 
 
 class Acceptor(Protocol):
@@ -78,10 +79,11 @@ class Target:
 
     def check(self, accepted: Accepted) -> Accepted | Refused:
         """*accepted*, if its SPN is one of ours; else a refusal."""
-        if self.admits(accepted.service or ""):
+        identity = accepted.identity
+        if self.admits(identity.spn or ""):
             return accepted
-        detail = f"the ticket is for {accepted.service}"
-        return Refused(Reason.WRONG_SERVICE, detail, accepted.principal, accepted.service)
+        detail = f"the ticket is for {identity.spn}"
+        return Refused(Reason.WRONG_SERVICE, detail, identity.principal, identity.spn)
 
 
 @dataclass(eq=False)
@@ -116,8 +118,8 @@ def with_insight(refused: Refused, token: bytes, keytab: str | None = None) -> R
         return refused
     spn, insight = read(token, keytab)
     detail = "; ".join(filter(None, (refused.detail, insight)))
-    service = refused.service or (spn and spn[:_DETAIL])
-    return replace(refused, detail=detail[:_DETAIL], service=service)
+    spn = refused.spn or (spn and spn[:_DETAIL])
+    return replace(refused, detail=detail[:_DETAIL], spn=spn)
 
 
 @functools.cache

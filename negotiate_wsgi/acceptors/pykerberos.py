@@ -26,6 +26,7 @@ from negotiate_wsgi.acceptors.status import (
     krb5_conf_fault,
 )
 from negotiate_wsgi.exceptions import AcceptorError, ConfigurationError
+from negotiate_wsgi.identity import Identity
 from negotiate_wsgi.reasons import Reason
 
 try:
@@ -81,7 +82,8 @@ class PykerberosAcceptor(KeytabAcceptor):
             return with_insight(refused, token)
         except UnicodeDecodeError:
             return Refused(Reason.UNKNOWN, "the principal or the SPN is not UTF-8")
-        judged = self.target.check(Accepted(principal, spn, a2b_base64(proof) if proof else None))
+        mutual_token = a2b_base64(proof) if proof else None
+        judged = self.target.check(Accepted(Identity(principal, spn), mutual_token))
         return with_insight(judged, token) if isinstance(judged, Refused) else judged
 
 

@@ -70,7 +70,7 @@ def classify(major: int, major_text: str, minor_text: str) -> Refused:
         raise AcceptorError(Reason.REPLAY_CACHE_UNUSABLE, fault)
     for pattern, reason in _TEXTS:
         if match := pattern.fullmatch(minor_text):
-            return Refused(reason, minor_text, service=match.groupdict().get("spn"))
+            return Refused(reason, minor_text, spn=match.groupdict().get("spn"))
     return Refused(Reason.UNKNOWN, minor_text)
 
 

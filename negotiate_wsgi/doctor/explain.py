@@ -53,7 +53,7 @@ class Explanation:
             facts.append(("ticket", str(self.ticket)))
         if self.ticket and self.keytab:
             facts.append(("keytab", self.keytab.name))
-            facts.extend(("has", line) for line in self.keytab.in_words(self.ticket.service))
+            facts.extend(("has", line) for line in self.keytab.in_words(self.ticket.spn))
         return [(label, _printable(text)) for label, text in facts]
 
     @property

@@ -92,7 +92,7 @@ def _compare_key(setup: Setup, spn: str) -> Finding:
             "kinit",
         )
     ticket = Ticket.of(token)
-    if not ticket or ticket.service != spn:
+    if not ticket or ticket.spn != spn:
         return check.ok(f"not known: as a client, this machine asks for {ticket} instead")
     if objection := ticket.objection(setup.keytab, setup.service):
         found = f"{another}: {objection.detail} ({ticket})"
@@ -166,7 +166,7 @@ def _sign_on(setup: Setup, spn: str) -> Finding:
     except (krb5.Krb5Error, InitiatorError) as none:
         return check.ok(f"not tried: there is no ticket for {spn} ({none})")
     ticket = Ticket.of(initiator.token)
-    if not ticket or ticket.service != spn:
+    if not ticket or ticket.spn != spn:
         return check.ok(f"not tried: as a client, this machine asks for {ticket}")
     acceptor = PykerberosAcceptor(setup.service, host_of(spn), setup.keytab.path)
     try:
@@ -181,4 +181,6 @@ def _sign_on(setup: Setup, spn: str) -> Finding:
         return check.problem(f"{judged.reason}: {judged.detail}.", judged.reason.remedy, command)
     if not initiator.trusts(judged.token or b""):
         return check.problem("The acceptor did not prove itself.", "Export the keytab again.")
-    return check.ok(f"{judged.principal} came in, and was shown that it is {judged.service}")
+    return check.ok(
+        f"{judged.identity.principal} came in, and was shown that it is {judged.identity.spn}"
+    )

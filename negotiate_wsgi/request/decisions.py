@@ -79,13 +79,15 @@ class Decisions:
         source: Source = "ticket",
     ) -> None:
         """Tell of a request what became of what it offered, by *source*; *failure* is the log's."""
+        if isinstance(judged, Accepted):
+            judged = judged.identity
         reason = judged.reason if isinstance(judged, Refusal) else None
         level = _level_of(reason, source)
         is_logged = logger.isEnabledFor(level)
         if not is_logged and self.on_decision is None:
             return
         decision = Decision(
-            reason, judged.principal, judged.service, source if judged.principal else None,
+            reason, judged.principal, judged.spn, source if judged.principal else None,
             time.perf_counter() - environ[BEGAN], token_size(environ.get("HTTP_AUTHORIZATION")),
         )  # fmt: skip
         if is_logged:

@@ -135,8 +135,7 @@ class NegotiateMiddleware:
         judged = self._judge(offered, environ, earlier)
         if isinstance(judged, Refusal):
             return self._turn_away(judged, environ, start_response)
-        identity = Identity(judged.principal, judged.service)
-        return self._admit(identity, judged, environ, start_response)
+        return self._admit(judged.identity, judged, environ, start_response)
 
     def _admit(
         self,
@@ -199,7 +198,7 @@ class NegotiateMiddleware:
         except Exception as exc:
             objection, failure = Reason.AUTHORIZE_FAILED, exc
         if objection:
-            refusal = Refusal(objection, "", identity.principal, identity.service)
+            refusal = Refusal(objection, "", identity.principal, identity.spn)
             self._decisions.tell(environ, refusal, failure, identity.source)
         return objection
 

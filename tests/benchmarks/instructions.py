@@ -54,9 +54,7 @@ def prepare(kind, count):
     else:
         session = SessionCookie("k" * 16 + "another 16 bytes") if kind == "session" else None
         guarded = NegotiateMiddleware(app, acceptor=GssapiAcceptor(), session=session)
-    tokens = [
-        Initiator(os.environ["KRB5CCNAME"], SPN).authorization for _ in range(count + 1)
-    ]
+    tokens = [Initiator(os.environ["KRB5CCNAME"], SPN).authorization for _ in range(count + 1)]
     warm = ask(guarded, environ_with(HTTP_AUTHORIZATION=tokens.pop()))
     if kind != "session":
         return guarded, [environ_with(HTTP_AUTHORIZATION=token) for token in tokens]

@@ -33,7 +33,7 @@ def work(name, count):
             result = acceptor.accept(initiator.token)
             expected = (f"{user}@{realm}", f"{spn}@{realm}")
             # The initiator trusts only the answer to its own token.
-            if (result.principal, result.service) != expected or not initiator.trusts(
+            if (result.identity.principal, result.identity.spn) != expected or not initiator.trusts(
                 negotiate_wsgi.wire.authorization.write_token(result.token or b"")
             ):
                 wrong.append(result)

@@ -91,8 +91,8 @@ def acceptor(judge, token):
         return
     result = judge.accept(token)
     if isinstance(result, Accepted):
-        assert result.principal == "alice@EXAMPLE.TEST"
-        assert result.service == "HTTP/localhost@EXAMPLE.TEST"
+        assert result.identity.principal == "alice@EXAMPLE.TEST"
+        assert result.identity.spn == "HTTP/localhost@EXAMPLE.TEST"
     else:
         assert result.reason.status == 401, result
 

@@ -8,7 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from negotiate_wsgi.doctor.explain import Explanation, explain
-from negotiate_wsgi.request.environ import get_identity, get_refusal
+from negotiate_wsgi.request.environ import authorization_of, get_identity, get_refusal
 from negotiate_wsgi.request.responses import frame
 from negotiate_wsgi.wire.authorization import CHALLENGE
 
@@ -41,7 +41,7 @@ def debug_page(
     :param keytab: what the ticket is compared with, as for `read_keytab`.
     :param service: of the acceptor.
     """
-    authorization = environ.get("HTTP_AUTHORIZATION", "")
+    authorization = authorization_of(environ)
     found = explain(authorization, keytab, service) if authorization else None
     title, rows = _verdict(environ, found)
     if found:

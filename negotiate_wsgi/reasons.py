@@ -111,6 +111,9 @@ class Reason(StrEnum):
     AUTHORIZE_FAILED = ("authorize-failed", 500, ERROR,
         "This server could not find out whether you may come in.",
         "Mend the authorize callable: it raised the exception in this record.")
+    REQUIRED_FAILED = ("required-failed", 500, ERROR,
+        "This server could not find out whether this page needs sign-on.",
+        "Repair the callable required=: the exception is in this record.")
     KEYTAB_UNUSABLE = ("keytab-unusable", 500, ERROR,
         "This server cannot use its Kerberos key.",
         "Give the server's user read access to a keytab with its SPN, and name it by keytab= or "

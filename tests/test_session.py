@@ -161,7 +161,16 @@ def test_a_principal_that_no_cookie_can_hold_gets_none():
     assert (answer.status, set_cookies(answer)) == (200, [])
 
 
-@pytest.mark.parametrize("authorization", [negotiate(b"garbage"), "Basic YTpi", "Bearer x", ""])
+@pytest.mark.parametrize("authorization", ["Bearer x", "Digest x", "BasicX", "", "negotiatex"])
+def test_a_cookie_counts_beside_what_is_neither_negotiate_nor_basic(authorization):
+    guarded = site()
+    cookie = "=".join(sign_on(guarded))
+    assert ask(guarded, cookie, authorization=authorization).text == KNOWN
+
+
+@pytest.mark.parametrize(
+    "authorization", [negotiate(b"garbage"), "Negotiate", "Basic YTpi", "basic", "BASIC x"]
+)
 def test_authorization_wins(authorization):
     guarded = site()
     cookie = "=".join(sign_on(guarded))

@@ -134,19 +134,25 @@ def _reader() -> Callable[[bytes, str | None], tuple[str | None, str]] | None:
 
 @dataclass(slots=True)
 class Verdict:
-    """What *acceptor* made of *token*, kept for the layers below that meet the same token.
+    """What was made of the token in *authorization*, for the layers below that meet the same one.
 
     A token can be judged once only: the replay cache refuses it the second time.
+
+    :param authorization: the header that brought it.
+    :param acceptor: who judged it; None where its framing alone was refused.
+    :param result: what was made of it.
+    :param is_news: whether no layer above has said the same.
     """
 
-    token: bytes = field(repr=False)
-    acceptor: Acceptor
+    authorization: str = field(repr=False)
+    acceptor: Acceptor | None
     result: Accepted | Refused
+    is_news: bool = True
 
     def as_seen_by(self, other: Acceptor) -> Accepted | Refused | None:
         """What *other* would say of the token; None if it has to judge for itself."""
         mine = self.acceptor
-        if other is mine:
+        if mine is None or other is mine:
             return self.result
         if not (isinstance(mine, KeytabAcceptor) and isinstance(other, KeytabAcceptor)):
             return None

@@ -1,4 +1,4 @@
-"""What was decided? One record in the log, and the same as data for whoever counts."""
+"""What was decided? One value for one request, one record of it, and the same for whoever counts."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from negotiate_wsgi.acceptors.protocol import Accepted
+from negotiate_wsgi.acceptors.protocol import Verdict
 from negotiate_wsgi.exceptions import ConfigurationError
 from negotiate_wsgi.identity import Identity, Source
 from negotiate_wsgi.reasons import Reason, Refusal
-from negotiate_wsgi.request.environ import BEGAN
-from negotiate_wsgi.wire.authorization import token_size
+from negotiate_wsgi.wire.authorization import CHALLENGE, token_size, write_token
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -21,6 +20,67 @@ if TYPE_CHECKING:
 logger = logging.getLogger("negotiate_wsgi")
 
 Outcome = Literal["accepted", "asked", "refused", "failed"]
+
+
+class Authentication:
+    """What is known of who asks. Filled on the way, told once, answered once.
+
+    :param began: when the request came, as `time.perf_counter` has it.
+    :param identity: who is asking, or None while that is not known.
+    :param verdict: of the request's token, if it has one.
+    :param refusal: why the credentials do not count, or why who has them may not come in.
+    :param is_final: whether the refusal is the answer. Else the app is called without identity.
+    :param is_news: whether no layer of ours above has told the same.
+    :param proof: the mutual token, in bytes.
+    :param expiry: tells when the ticket ends, in seconds since the epoch.
+    :param failure: what a callable of the configuration raised, for the log.
+    """
+
+    identity: Identity | None = None
+    verdict: Verdict | None = None
+    refusal: Refusal | None = None
+    is_final = False
+    is_news = True
+    proof: bytes | None = None
+    expiry: Callable[[], float] | None = None
+    failure: Exception | None = None
+
+    def __init__(self, began: float) -> None:
+        self.began = began
+
+    def take(self, verdict: Verdict) -> None:
+        """Learn what was made of the token."""
+        self.verdict = verdict
+        self.is_news = verdict.is_news
+        result = verdict.result
+        if isinstance(result, Refusal):
+            self.refusal = result
+        else:
+            self.identity = result.identity
+            self.proof = result.token
+            self.expiry = result.expiry
+
+    def conclude(self, refusal: Refusal, failure: Exception | None = None) -> None:
+        """Make *refusal* the answer; *failure* is what a callable raised, if that is why."""
+        self.refusal = refusal
+        self.failure = failure
+        self.is_final = True
+
+    @property
+    def is_from_session(self) -> bool:
+        """Whether a session, and no ticket, said who is asking."""
+        return self.identity is not None and self.identity.source == "session"
+
+    @property
+    def www_authenticate(self) -> str | None:
+        """The mutual token, else a challenge; or None where the client is not to try again."""
+        if self.proof:
+            return write_token(self.proof)
+        if self.identity:
+            return None
+        if self.refusal and not self.refusal.reason.renews_challenge:
+            return None
+        return CHALLENGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +104,7 @@ class Decision:
 
     @property
     def outcome(self) -> Outcome:
-        """``"accepted"``, ``"asked"`` (no credentials yet), ``"refused"`` or, by our fault, ``"failed"``."""
+        """``"accepted"``, ``"asked"`` (no credentials yet), ``"refused"``, or ``"failed"`` by our fault."""
         if self.reason is None:
             return "accepted"
         if self.reason is Reason.NO_CREDENTIALS:
@@ -71,28 +131,18 @@ class Decisions:
             raise ConfigurationError("on_decision= takes a callable(decision)")
         return cls(on_decision)
 
-    def tell(
-        self,
-        environ: WSGIEnvironment,
-        judged: Accepted | Identity | Refusal,
-        failure: Exception | None = None,
-        source: Source = "ticket",
-    ) -> None:
-        """Tell of a request what became of what it offered, by *source*; *failure* is the log's."""
-        if isinstance(judged, Accepted):
-            judged = judged.identity
-        reason = judged.reason if isinstance(judged, Refusal) else None
-        level = _level_of(reason, source)
+    def tell(self, authentication: Authentication, environ: WSGIEnvironment) -> None:
+        """Tell what became of a request, unless there is nothing new to tell."""
+        known = authentication.refusal or authentication.identity
+        if known is None or not authentication.is_news:
+            return
+        level = _level_of(authentication)
         is_logged = logger.isEnabledFor(level)
         if not is_logged and self.on_decision is None:
             return
-        decision = Decision(
-            reason, judged.principal, judged.spn, source if judged.principal else None,
-            time.perf_counter() - environ[BEGAN], token_size(environ.get("HTTP_AUTHORIZATION")),
-        )  # fmt: skip
+        decision = _decision_on(authentication)
         if is_logged:
-            detail = judged.detail if isinstance(judged, Refusal) else ""
-            _log(level, environ, decision, detail, failure)
+            _log(level, environ, decision, authentication)
         if self.on_decision:
             try:
                 self.on_decision(decision)
@@ -100,25 +150,41 @@ class Decisions:
                 logger.error("on_decision raised an exception", exc_info=exc)
 
 
-def _level_of(reason: Reason | None, source: Source) -> int:
+def _level_of(authentication: Authentication) -> int:
     """The level of a record: those of a session's every request would drown the tickets'."""
-    if reason:
-        return reason.level
-    return logging.DEBUG if source == "session" else logging.INFO
+    if authentication.refusal:
+        return authentication.refusal.reason.level
+    return logging.DEBUG if authentication.is_from_session else logging.INFO
+
+
+def _decision_on(authentication: Authentication) -> Decision:
+    refusal = authentication.refusal
+    identity = authentication.identity
+    verdict = authentication.verdict
+    known = identity or refusal
+    principal = known.principal if known else None
+    source: Source | None = identity.source if identity else None
+    if principal and not source:
+        source = "ticket"
+    return Decision(
+        reason=refusal.reason if refusal else None,
+        principal=principal,
+        spn=known.spn if known else None,
+        source=source,
+        seconds=time.perf_counter() - authentication.began,
+        token_size=token_size(verdict.authorization) if verdict else 0,
+    )
 
 
 def _log(
-    level: int,
-    environ: WSGIEnvironment,
-    decision: Decision,
-    detail: str,
-    failure: Exception | None,
+    level: int, environ: WSGIEnvironment, decision: Decision, authentication: Authentication
 ) -> None:
     """One record for one decision, the same in its message and in its ``extra`` fields."""
+    refusal = authentication.refusal
     fields = {
         "reason": str(decision.reason or "accepted"),
-        "detail": detail,
-        "remedy": decision.reason.remedy if decision.reason else "",
+        "detail": refusal.detail if refusal else "",
+        "remedy": refusal.reason.remedy if refusal else "",
         "client": environ.get("REMOTE_ADDR", ""),
         "path": environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""),
         "principal": decision.principal or "",
@@ -131,4 +197,4 @@ def _log(
         for name, value in fields.items()
     }
     message = ", ".join(f"{name}={value!r}" for name, value in fields.items() if value)
-    logger.log(level, "%s", message, extra=fields, exc_info=failure)
+    logger.log(level, "%s", message, extra=fields, exc_info=authentication.failure)

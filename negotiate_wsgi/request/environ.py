@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from negotiate_wsgi.acceptors.protocol import Verdict
 from negotiate_wsgi.identity import Identity
 from negotiate_wsgi.reasons import Refusal
 
@@ -15,7 +16,6 @@ AUTH_TYPE = "AUTH_TYPE"
 IDENTITY = "negotiate_wsgi.identity"
 REFUSAL = "negotiate_wsgi.refusal"
 VERDICT = "negotiate_wsgi.verdict"
-BEGAN = "negotiate_wsgi.began"
 
 _PREFIX = "negotiate_wsgi."
 
@@ -42,6 +42,14 @@ def publish(environ: WSGIEnvironment, identity: Identity, strip_realm: bool) -> 
     environ[REMOTE_USER] = user if user.isascii() else user.encode("utf-8").decode("latin-1")
     environ[AUTH_TYPE] = "Negotiate"
     environ[IDENTITY] = identity
+
+
+def authorization_of(environ: WSGIEnvironment) -> str:
+    """The credential that this request brought, also where a layer of ours took it out."""
+    verdict = environ.get(VERDICT)
+    if isinstance(verdict, Verdict):
+        return verdict.authorization
+    return str(environ.get("HTTP_AUTHORIZATION", ""))
 
 
 def get_identity(environ: WSGIEnvironment) -> Identity | None:

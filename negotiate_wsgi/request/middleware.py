@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING
 
-from negotiate_wsgi.acceptors.protocol import Accepted, Acceptor, Verdict
+from negotiate_wsgi.acceptors.protocol import Acceptor, Verdict
 from negotiate_wsgi.exceptions import AcceptorError, ConfigurationError
 from negotiate_wsgi.identity import Identity
 from negotiate_wsgi.reasons import Reason, Refusal
 from negotiate_wsgi.request import environ as keys
-from negotiate_wsgi.request.decisions import Decisions, OnDecision
+from negotiate_wsgi.request.decisions import Authentication, Decisions, OnDecision
 from negotiate_wsgi.request.origins import Origins
-from negotiate_wsgi.request.policy import Authorize, Policy
+from negotiate_wsgi.request.policy import Authorize, Policy, is_yes
 from negotiate_wsgi.request.responses import answer, discard_body
 from negotiate_wsgi.request.session import SessionCookie, forget
 from negotiate_wsgi.wire.authorization import (
     CHALLENGE,
+    is_basic,
     offers_negotiate,
     read_token,
     without_negotiate,
@@ -114,114 +116,147 @@ class NegotiateMiddleware:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request, as PEP 3333 has it."""
+        authentication = Authentication(time.perf_counter())
         earlier = keys.cleanse(environ)
-        environ[keys.BEGAN] = time.perf_counter()
-        if self._origins and (foreign := self._origins.objection(environ)):
-            self._decisions.tell(environ, foreign)
-            return self._refuse(foreign.reason, None, environ, start_response)
+        foreign = self._origins and self._origins.objection(environ)
+        if foreign:
+            authentication.conclude(foreign)
+        else:
+            self._identify(authentication, environ, earlier)
+            if authentication.identity:
+                self._ask_the_policy(authentication, authentication.identity)
+            else:
+                self._ask_whether_required(authentication, environ)
+        self._decisions.tell(authentication, environ)
+        if authentication.is_final:
+            return self._refuse(authentication, environ, start_response)
+        return self._call(authentication, environ, start_response)
+
+    def _identify(
+        self, authentication: Authentication, environ: WSGIEnvironment, earlier: object
+    ) -> None:
+        """Find out who is asking: by the token that came, else by the session."""
         authorization = environ.get("HTTP_AUTHORIZATION")
-        session = self._session
-        if session and authorization is None and (known := session.read(environ)):
-            if earlier != known:  # else a layer above has told of it
-                self._decisions.tell(environ, known, source="session")
-            environ[keys.VERDICT] = known
-            return self._admit(known, None, environ, start_response)
-        offered = read_token(authorization)
-        if offered is None:
-            return self._ask(environ, start_response)
-        if isinstance(offered, Refusal):
-            self._decisions.tell(environ, offered)
-            return self._turn_away(offered, environ, start_response)
-        judged = self._judge(offered, environ, earlier)
-        if isinstance(judged, Refusal):
-            return self._turn_away(judged, environ, start_response)
-        return self._admit(judged.identity, judged, environ, start_response)
+        verdict = self._verdict(authorization, earlier)
+        if verdict:
+            # Nobody below needs it, and whoever traces requests would store it.
+            environ.pop("HTTP_AUTHORIZATION", None)
+            environ[keys.VERDICT] = verdict
+            authentication.take(verdict)
+        elif self._session and not is_basic(authorization):
+            identity = self._session.read(environ)
+            if identity:
+                environ[keys.VERDICT] = identity
+                authentication.identity = identity
+                authentication.is_news = earlier is None or identity != earlier
 
-    def _admit(
-        self,
-        identity: Identity,
-        accepted: Accepted | None,
-        environ: WSGIEnvironment,
-        start_response: StartResponse,
-    ) -> Iterable[bytes]:
-        """Who is asking is known, by a ticket that was *accepted* or by a session."""
-        proof = write_token(accepted.token) if accepted and accepted.token else None
-        if objection := self._objection(identity, environ):
-            if self._session and identity.source == "session" and objection.status == 403:
-                # The next request is asked for a ticket: it may be another principal's by now.
-                start_response = self._session.keep(environ, None, start_response)
-                forget(environ)
-            return self._refuse(objection, proof, environ, start_response)
-        keys.publish(environ, identity, self._strip_realm)
-        if proof:
-            start_response = _proving(start_response, proof)
-        return self._call(environ, start_response, identity, accepted)
+    def _verdict(self, authorization: str | None, earlier: object) -> Verdict | None:
+        """What is to be said of the token: by a layer of ours above, or by our acceptor."""
+        if isinstance(earlier, Verdict) and authorization in (None, earlier.authorization):
+            authorization = earlier.authorization
+            result = earlier.as_seen_by(self._acceptor)
+            if result:
+                is_news = result is not earlier.result
+                return Verdict(authorization, self._acceptor, result, is_news)
+        if authorization is None:
+            return None
+        return _judge(authorization, self._acceptor)
 
-    def _call(
-        self,
-        environ: WSGIEnvironment,
-        start_response: StartResponse,
-        identity: Identity | None = None,
-        accepted: Accepted | None = None,
-    ) -> Iterable[bytes]:
-        if self._session:
-            expiry = accepted.expiry if accepted else None
-            start_response = self._session.keep(environ, identity, start_response, expiry)
-        return self.app(environ, start_response)
-
-    def _ask(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """No credentials: ask for some where they are required."""
-        if not self._is_required(environ):
-            return self._call(environ, _offering(start_response))
-        self._decisions.tell(environ, Refusal(Reason.NO_CREDENTIALS))
-        return self._refuse(Reason.NO_CREDENTIALS, CHALLENGE, environ, start_response)
-
-    def _judge(self, token: bytes, environ: WSGIEnvironment, earlier: object) -> Accepted | Refusal:
-        """What the acceptor says of *token*, or has said of it to a layer above."""
-        judged = None
-        if isinstance(earlier, Verdict) and earlier.token == token:
-            judged = earlier.as_seen_by(self._acceptor)
-        if judged is None:
-            try:
-                judged = self._acceptor.accept(token)
-            except AcceptorError as fault:
-                judged = Refusal(fault.reason, fault.detail)
-            self._decisions.tell(environ, judged)
-        environ[keys.VERDICT] = Verdict(token, self._acceptor, judged)
-        return judged
-
-    def _objection(self, identity: Identity, environ: WSGIEnvironment) -> Reason | None:
-        """Why the policy keeps *identity* out; an authorize that fails keeps everybody out."""
+    def _ask_the_policy(self, authentication: Authentication, identity: Identity) -> None:
         failure = None
         try:
             objection = self._policy.objection(identity)
         except Exception as exc:
-            objection, failure = Reason.AUTHORIZE_FAILED, exc
+            objection = Reason.AUTHORIZE_FAILED
+            failure = exc
         if objection:
             refusal = Refusal(objection, "", identity.principal, identity.spn)
-            self._decisions.tell(environ, refusal, failure, identity.source)
-        return objection
+            authentication.is_news = True
+            authentication.conclude(refusal, failure)
 
-    def _turn_away(
-        self, refusal: Refusal, environ: WSGIEnvironment, start_response: StartResponse
-    ) -> Iterable[bytes]:
-        """A token was refused, or could not be judged: no identity comes of it."""
-        environ[keys.REFUSAL] = refusal
-        renewed = CHALLENGE if refusal.reason.renews_challenge else None
-        if self._is_required(environ):
-            return self._refuse(refusal.reason, renewed, environ, start_response)
-        return self._call(environ, _offering(start_response) if renewed else start_response)
+    def _ask_whether_required(
+        self, authentication: Authentication, environ: WSGIEnvironment
+    ) -> None:
+        try:
+            is_required = is_yes("required", self._is_required(environ))
+        except Exception as failure:
+            authentication.is_news = True
+            authentication.conclude(Refusal(Reason.REQUIRED_FAILED), failure)
+            return
+        if is_required:
+            authentication.conclude(authentication.refusal or _NOBODY_KNOWN)
 
     def _refuse(
         self,
-        reason: Reason,
-        www_authenticate: str | None,
+        authentication: Authentication,
         environ: WSGIEnvironment,
         start_response: StartResponse,
     ) -> Iterable[bytes]:
+        refusal = authentication.refusal or _NOBODY_KNOWN
+        status = refusal.reason.status
+        if refusal.reason is not Reason.NO_CREDENTIALS:
+            environ[keys.REFUSAL] = refusal
+        if self._session and authentication.is_from_session and status == 403:
+            # The next request is asked for a ticket, which may be another principal's by now.
+            start_response = self._session.keep(environ, None, start_response)
+            forget(environ)
         discard_body(environ, self._discard_body)
-        page = self._pages.get(reason.status)
-        return answer(reason, page, www_authenticate)(environ, start_response)
+        page = self._pages.get(status)
+        respond = answer(refusal.reason, page, authentication.www_authenticate)
+        return respond(environ, start_response)
+
+    def _call(
+        self,
+        authentication: Authentication,
+        environ: WSGIEnvironment,
+        start_response: StartResponse,
+    ) -> Iterable[bytes]:
+        identity = authentication.identity
+        if identity:
+            keys.publish(environ, identity, self._strip_realm)
+        elif authentication.refusal:
+            environ[keys.REFUSAL] = authentication.refusal
+        if authentication.proof:
+            start_response = _proving(start_response, write_token(authentication.proof))
+        elif identity is None and authentication.www_authenticate:
+            start_response = _offering(start_response)
+        if self._session:
+            start_response = self._session.keep(
+                environ, identity, start_response, authentication.expiry
+            )
+        return self.app(environ, start_response)
+
+
+_NOBODY_KNOWN = Refusal(Reason.NO_CREDENTIALS)
+
+
+def _judge(authorization: str, acceptor: Acceptor) -> Verdict | None:
+    """What *acceptor* says of the token; None if there is none."""
+    token = read_token(authorization)
+    if token is None:
+        return None
+    if isinstance(token, Refusal):
+        return Verdict(authorization, None, token)
+    try:
+        result = acceptor.accept(token)
+    except AcceptorError as fault:
+        result = Refusal(fault.reason, fault.detail)
+    except Exception as bug:
+        _clear_locals(bug)
+        raise
+    finally:
+        del token
+    return Verdict(authorization, acceptor, result)
+
+
+def _clear_locals(bug: BaseException | None) -> None:
+    """Clear the locals of the frames that *bug* went through.
+
+    The token is among them, and whoever traces exceptions would store it.
+    """
+    while bug:
+        traceback.clear_frames(bug.__traceback__)
+        bug = bug.__context__
 
 
 def _choose_acceptor(

@@ -41,19 +41,26 @@ class Policy:
         return cls(None if realms is None else frozenset(realms), authorize)
 
     def objection(self, identity: Identity) -> Reason | None:
-        """Why *identity* may not come in, or None if it may. Raises whatever authorize raises."""
+        """Why *identity* may not come in, or None if it may.
+
+        Raises what authorize raises, and TypeError where it answers neither True nor False.
+        """
         principal = identity.principal
         if principal.startswith(_ANONYMOUS_NAME) or principal.endswith(_ANONYMOUS_REALM):
             return Reason.ANONYMOUS
         if self.realms is not None and identity.realm not in self.realms:
             return Reason.REALM_NOT_ALLOWED
-        if self.authorize is not None and not _plain_answer(self.authorize(identity)):
-            return Reason.NOT_AUTHORIZED
-        return None
+        if self.authorize is None or is_yes("authorize", self.authorize(identity)):
+            return None
+        return Reason.NOT_AUTHORIZED
 
 
-def _plain_answer(answer: object) -> bool:
-    # An awaitable is true: whoever forgot to await it would let everybody in.
-    if inspect.isawaitable(answer):
-        raise TypeError("authorize returned an awaitable, which WSGI cannot await")
-    return bool(answer)
+def is_yes(name: str, answer: object) -> bool:
+    """*answer* of the callable *name*; raises TypeError if it is neither True nor False.
+
+    A tuple, an awaitable or a text is true for Python: whoever returns ``(False, "no")`` or
+    forgets to await would let everybody in.
+    """
+    if answer is True or answer is False:
+        return answer
+    raise TypeError(f"{name} returned a value of type {type(answer).__name__}, not True or False")

@@ -54,6 +54,11 @@ def read_token(authorization: str | None) -> bytes | Refusal | None:
     return screen(token) or token
 
 
+def is_basic(authorization: str | None) -> bool:
+    """Whether an ``Authorization`` header is of the scheme Basic (RFC 7617)."""
+    return authorization is not None and authorization[:6].lower() in ("basic", "basic ")
+
+
 def token_size(authorization: str | None) -> int:
     """The size in bytes of the token in an ``Authorization`` header; 0 where there is none."""
     if not authorization or authorization[:10].lower() != "negotiate ":

@@ -17,13 +17,21 @@ from negotiate_wsgi.exceptions import AcceptorError
 from negotiate_wsgi.identity import Identity
 from negotiate_wsgi.reasons import Reason
 from negotiate_wsgi.wire.authorization import write_token
+from negotiate_wsgi.wire.der import (
+    ENUMERATED,
+    OCTET_STRING,
+    OID,
+    SEQUENCE,
+    application,
+    context,
+    element,
+)
+from negotiate_wsgi.wire.negotiation import KRB5, SPNEGO
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
     from werkzeug.test import TestResponse
 
-_SPNEGO = bytes.fromhex("06062b0601050502")  # RFC 4178 section 3
-_KRB5 = bytes.fromhex("06092a864886f712010202")  # RFC 4121 section 1
 _TICKET = b"a pretended ticket: "
 _SIGNATURE_SIZE = 32  # bytes, of SHA-256
 
@@ -68,9 +76,12 @@ class PretendRealm:
             raise ValueError(f"negotiate={negotiate!r}: write a principal, 'alice@EXAMPLE.TEST'")
         named = {"reason" if isinstance(negotiate, Reason) else "principal": negotiate}
         ticket = _TICKET + json.dumps(named | {"nonce": secrets.token_hex()}).encode()
-        offers = _der(0xA0, _der(0x30, _KRB5))
-        mech_token = _der(0xA2, _der(0x04, ticket + self._sign(b"ticket", ticket)))
-        return _der(0x60, _SPNEGO + _der(0xA0, _der(0x30, offers + mech_token)))
+        krb5 = element(OID, KRB5)
+        framed = element(application(0), krb5, ticket, self._sign(b"ticket", ticket))
+        offers = element(context(0), element(SEQUENCE, krb5))
+        mech_token = element(context(2), element(OCTET_STRING, framed))
+        init = element(context(0), element(SEQUENCE, offers, mech_token))
+        return element(application(0), element(OID, SPNEGO), init)
 
     def accept(self, token: bytes) -> Accepted | Refused:
         """What the token names. Raises `AcceptorError` for a reason whose status is 500."""
@@ -91,9 +102,9 @@ class PretendRealm:
 
     def proof(self, token: bytes) -> bytes:
         """The mutual token that answers *token*: a NegTokenResp, accept-completed."""
-        state = _der(0xA0, _der(0x0A, b"\0"))
-        response = _der(0xA2, _der(0x04, self._sign(b"proof", token)))
-        return _der(0xA1, _der(0x30, state + response))
+        state = element(context(0), element(ENUMERATED, b"\0"))
+        response = element(context(2), element(OCTET_STRING, self._sign(b"proof", token)))
+        return element(context(1), element(SEQUENCE, state, response))
 
     def initiator(self, negotiate: str | Reason) -> Initiator:
         """The client's side of one negotiation."""
@@ -151,12 +162,3 @@ def _check_proof(response: TestResponse, initiator: Initiator) -> None:
         return
     if len(proofs) != 1 or not initiator.trusts(proofs[0]):
         raise AssertionError("the server has not proved itself: does anything guard this URL?")
-
-
-def _der(tag: int, content: bytes) -> bytes:
-    """A DER element (X.690 section 8.1.3), of up to 65535 bytes."""
-    if len(content) < 0x80:
-        return bytes([tag, len(content)]) + content
-    if len(content) < 0x100:
-        return bytes([tag, 0x81, len(content)]) + content
-    return bytes([tag, 0x82]) + len(content).to_bytes(2, "big") + content

@@ -34,9 +34,10 @@ def der(tag, *parts):
 
 
 def spnego(*mechanisms, ticket=b"ticket"):
-    """A NegTokenInit as RFC 4178 section 4.2.1 has it."""
+    """A NegTokenInit as RFC 4178 section 4.2.1 has it, with a token of krb5."""
     offers = der(0xA0, der(0x30, *mechanisms))
-    return der(0x60, SPNEGO, der(0xA0, der(0x30, offers, der(0xA2, der(0x04, ticket)))))
+    mech_token = der(0xA2, der(0x04, der(0x60, KRB5, ticket)))
+    return der(0x60, SPNEGO, der(0xA0, der(0x30, offers, mech_token)))
 
 
 def negotiate(token):

@@ -14,8 +14,8 @@ from helpers import accepted, der
 from initiator import KRB5, SPNEGO
 
 from negotiate_wsgi import Accepted, AcceptorError, GssapiAcceptor, Reason, Refused
-from negotiate_wsgi.acceptors.protocol import KeytabAcceptor, Target, Verdict
 from negotiate_wsgi.acceptors.pykerberos import PykerberosAcceptor
+from negotiate_wsgi.acceptors.target import KeytabAcceptor, Target, Verdict
 from negotiate_wsgi.wire.authorization import screen, write_token
 
 ANY_HOST = Target.of("HTTP", None)

@@ -9,11 +9,11 @@ import pytest
 from initiator import KRB5
 
 from negotiate_wsgi import Reason
-from negotiate_wsgi.acceptors.insight import Ticket
+from negotiate_wsgi.acceptors.insight import read_keytab
 from negotiate_wsgi.acceptors.pykerberos import PykerberosAcceptor
 from negotiate_wsgi.doctor.explain import Explanation, explain
 from negotiate_wsgi.reasons import Refusal
-from negotiate_wsgi.wire.keytab import read_keytab
+from negotiate_wsgi.wire.ticket import Ticket
 
 NTLM = base64.b64encode(b"NTLMSSP\0\1\0\0\0" + bytes(24)).decode()
 

@@ -1,13 +1,17 @@
 """Property-based: what must hold of anything that anybody sends, beginning with genuine tokens."""
 
+from pathlib import Path
+
 import properties
 import pytest
 from helpers import GOOD
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from initiator import KRB5
 
 from negotiate_wsgi import Accepted, GssapiAcceptor
 from negotiate_wsgi.acceptors.pykerberos import PykerberosAcceptor
+from negotiate_wsgi.wire.ticket import Ticket
 
 EDITS = st.lists(
     st.tuples(st.integers(0, 4000), st.integers(0, 4), st.integers(0, 255)), max_size=6
@@ -77,6 +81,37 @@ def test_a_cookie_near_a_good_one(edits):
 @given(st.text(st.characters(max_codepoint=255)))
 def test_any_cookie(value):
     properties.cookie(value, GOOD_COOKIE)
+
+
+def test_a_ticket_near_a_genuine_one(realm):
+    genuine = [realm.token(), realm.token(mech=KRB5), realm.token("host/localhost")]
+
+    @MANY
+    @given(st.sampled_from(genuine), EDITS)
+    def near(token, edits):
+        properties.ticket(properties.mutated(token, edits))
+
+    near()
+    for token in genuine:
+        properties.ticket(token)
+        assert Ticket.of(token)
+
+
+def test_a_keytab_near_a_genuine_one(realm):
+    genuine = Path(realm.keytab).read_bytes()[:600]
+
+    @MANY
+    @given(EDITS)
+    def near(edits):
+        properties.keytab(properties.mutated(genuine, edits))
+
+    near()
+
+
+@MANY
+@given(st.binary(max_size=200))
+def test_any_bytes_as_a_keytab(content):
+    properties.keytab(b"\5\2" + content)
 
 
 @pytest.mark.parametrize("make", [PykerberosAcceptor, GssapiAcceptor])

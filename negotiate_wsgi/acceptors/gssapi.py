@@ -11,22 +11,19 @@ from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from negotiate_wsgi.acceptors.protocol import (
-    Accepted,
-    KeytabAcceptor,
-    Refused,
-    Target,
-    with_insight,
-)
+from negotiate_wsgi.acceptors.insight import with_insight
+from negotiate_wsgi.acceptors.protocol import Accepted, Refused
 from negotiate_wsgi.acceptors.status import (
     classify,
     is_for_want_of_a_credential,
     keytab_fault,
     krb5_conf_fault,
 )
+from negotiate_wsgi.acceptors.target import KeytabAcceptor, Target
 from negotiate_wsgi.exceptions import ConfigurationError
 from negotiate_wsgi.identity import Identity
 from negotiate_wsgi.reasons import Reason
+from negotiate_wsgi.wire.ticket import Ticket
 
 _numbers = itertools.count()
 _SAYS_LITTLE = re.compile("Cannot find key for|Cannot decrypt ticket for|Service key not available")
@@ -68,7 +65,7 @@ class GssapiAcceptor(KeytabAcceptor):
         """Judge one initial token. Raises `AcceptorError` for an unusable keytab or replay cache."""
         keys = self._current_keys()
         try:
-            return self._accept(keys, keys.spn_in(token), token)
+            return self._accept(keys, keys.named_in(token), token)
         except self._library.GSSError as error:
             return with_insight(self._refused(error), token, keys.name)
         except UnicodeDecodeError:
@@ -141,14 +138,12 @@ class _Keys:
     name: str
     version: tuple[object, ...]
     memory: Any = field(repr=False)
-    marks: tuple[tuple[bytes, bytes, str], ...]
+    spns: frozenset[str]
 
-    def spn_in(self, token: bytes) -> str | None:
+    def named_in(self, token: bytes) -> str | None:
         """The SPN of ours that *token* names in clear text: it says which key to try, and no more."""
-        for realm, name, spn in self.marks:
-            if name in token and realm in token:
-                return spn
-        return None
+        ticket = Ticket.of(token)
+        return ticket.spn if ticket and ticket.spn in self.spns else None
 
 
 class _Expiry:
@@ -196,7 +191,7 @@ class _Library:
         """The keys of *target* in the keytab at *path*. Raises `AcceptorError` if there are none."""
         context, krb5 = self.context(), self._krb5
         memory = krb5.kt_resolve(context, f"MEMORY:negotiate-wsgi-{next(_numbers)}".encode())
-        marks = {}
+        spns = set()
         try:
             for entry in krb5.kt_resolve(context, f"FILE:{path}".encode()):
                 spn = str(entry.principal)
@@ -204,13 +199,12 @@ class _Library:
                     krb5.kt_add_entry(
                         context, memory, entry.principal, entry.kvno, entry.timestamp, entry.key
                     )
-                    name = b"".join(map(_general_string, entry.principal.components))
-                    marks[spn] = (_general_string(entry.principal.realm), name, spn)
+                    spns.add(spn)
         except krb5.Krb5Error:
             raise keytab_fault(path) from None
-        if not marks:
+        if not spns:
             raise keytab_fault(path)
-        return _Keys(path, version, memory, tuple(marks.values()))
+        return _Keys(path, version, memory, frozenset(spns))
 
     def credential(self, keys: _Keys, spn: str | None) -> Any:
         """Of one SPN, or of all *keys*; for Kerberos alone, inside SPNEGO, too. Raises `AcceptorError`."""
@@ -263,10 +257,3 @@ def _library() -> _Library:
             "python-gssapi or krb5 is missing: pip install 'negotiate-wsgi[gssapi]' "
             "(they compile: apt-get install gcc python3-dev libkrb5-dev)"
         ) from exc
-
-
-def _general_string(text: bytes) -> bytes:
-    """The DER of a KerberosString (RFC 4120 section 5.2.1), as it stands in a ticket."""
-    size = len(text).to_bytes(2, "big").lstrip(b"\0") or b"\0"
-    length = size if len(text) < 0x80 else bytes([0x80 + len(size)]) + size
-    return b"\x1b" + length + text

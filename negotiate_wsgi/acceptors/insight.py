@@ -2,72 +2,41 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import replace
 
-from negotiate_wsgi.exceptions import AcceptorError, ConfigurationError
-from negotiate_wsgi.reasons import Reason, Refusal
-from negotiate_wsgi.wire.keytab import Keytab, name_of_enctype, read_keytab
+from negotiate_wsgi.acceptors.protocol import Refused
+from negotiate_wsgi.exceptions import AcceptorError
+from negotiate_wsgi.reasons import Reason
+from negotiate_wsgi.wire.keytab import MAX_KEYTAB, Keytab, KeytabError, parse
+from negotiate_wsgi.wire.ticket import Ticket
 
-try:
-    from spnego.__main__ import parse_token
-except ImportError as exc:
-    raise ConfigurationError("pyspnego is missing: pip install 'negotiate-wsgi[doctor]'") from exc
+_DETAIL = 1000  # characters: an SPN is the client's choice, and can be as long as a token
+_TOKEN = 16 * 1024  # bytes, which are enough for a user in 1000 groups
+
+# What is said only once the library has found a well-formed ticket. Not a replay, of which the log
+# has told already, and which costs nothing to send by the thousand.
+_OF_A_TICKET = {
+    Reason.EXPIRED,
+    Reason.CLOCK_SKEW,
+    Reason.WRONG_SERVICE,
+    Reason.SPN_NOT_IN_KEYTAB,
+    Reason.STALE_TICKET,
+    Reason.STALE_KEYTAB,
+    Reason.WRONG_KEY,
+    Reason.ENCTYPE_MISSING,
+}
 
 
-@dataclass(frozen=True)
-class Ticket:
-    """What a krb5 token says of its ticket in clear text (RFC 4120 section 5.3).
-
-    :param spn: with its realm. Anybody on the way can rewrite it.
-    :param enctype: of the acceptor's key, as `Key` has it.
-    :param kvno: of the acceptor's key, None where the KDC left it out.
-    """
-
-    spn: str
-    enctype: str
-    kvno: int | None
-
-    @classmethod
-    def of(cls, token: bytes) -> Ticket | None:
-        """The ticket in an initial token; None where none can be read."""
-        return next(filter(None, map(cls._of_node, nodes(parse(token)))), None)
-
-    @classmethod
-    def _of_node(cls, node: dict[str, Any]) -> Ticket | None:
-        # Of a token that was cut off, pyspnego leaves parts out.
-        if not node.get("sname") or not node.get("enc-part"):
-            return None
-        sealed = node["enc-part"]
-        names = "/".join(node["sname"]["name-string"])
-        number = int(re.findall(r"-?\d+", str(sealed["etype"]))[-1])
-        return cls(f"{names}@{node['realm']}", name_of_enctype(number), sealed["kvno"])
-
-    def __str__(self) -> str:
-        return f"{self.spn} kvno {self.kvno} {self.enctype}"
-
-    def objection(self, keytab: Keytab, service: str) -> Refusal | None:
-        """Why an acceptor of *service* with *keytab* refuses this ticket, as far as can be read."""
-        if not self.spn.startswith(f"{service}/"):
-            return Refusal(Reason.WRONG_SERVICE, f"not a ticket for {service}/…")
-        keys = keytab.of(self.spn)
-        if not keys:
-            alike = ", ".join(keytab.alike(self.spn))
-            return Refusal(Reason.SPN_NOT_IN_KEYTAB, f"but there is {alike}" if alike else "")
-        # Some KDCs leave it out, and then any of the keys may do.
-        current = [key for key in keys if self.kvno in (key.kvno, None)]
-        if not current:
-            newest = max(key.kvno for key in keys)
-            is_older = self.kvno is not None and self.kvno < newest
-            reason = Reason.STALE_TICKET if is_older else Reason.STALE_KEYTAB
-            return Refusal(
-                reason, f"the ticket has kvno {self.kvno}, the keytab's newest is {newest}"
-            )
-        if self.enctype not in {key.enctype for key in current}:
-            return Refusal(Reason.ENCTYPE_MISSING, f"no key of {self.enctype} with this kvno")
-        return None
+def with_insight(refused: Refused, token: bytes, keytab: str | None = None) -> Refused:
+    """*refused*, and what its ticket says in clear text beside what *keytab* has, for the log."""
+    if refused.reason not in _OF_A_TICKET or len(token) > _TOKEN:
+        return refused
+    spn, insight = beside_the_keytab(token, keytab)
+    detail = "; ".join(filter(None, (refused.detail, insight)))
+    spn = refused.spn or (spn and spn[:_DETAIL])
+    return replace(refused, detail=detail[:_DETAIL], spn=spn)
 
 
 def beside_the_keytab(token: bytes, keytab: str | None = None) -> tuple[str | None, str]:
@@ -86,17 +55,45 @@ def beside_the_keytab(token: bytes, keytab: str | None = None) -> tuple[str | No
     return ticket.spn, f"ticket: {ticket}; {found.name} has: {keys}"
 
 
-def parse(token: bytes) -> dict[str, Any]:
-    """*token* as pyspnego reads it."""
+def name_of_keytab(name: str | None = None) -> str:
+    """The full name of the keytab *name*, or that of ``KRB5_KTNAME``, or krb5's default.
+
+    Raises `AcceptorError` (``krb5-conf-unusable``) where krb5.conf is asked and cannot be read.
+    """
+    name = name or os.environ.get("KRB5_KTNAME") or _default_name()
+    return name if re.match(r"[A-Za-z]+:", name) else f"FILE:{name}"
+
+
+def _default_name() -> str:
+    """What krb5.conf says where the package krb5 can ask for it, else what MIT is built with."""
     try:
-        return parse_token(token)
-    except Exception as problem:  # of damaged tokens it raises whatever it stumbles over
-        return {"MessageType": "Unknown", "Data": str(type(problem))}
+        import krb5
+    except ImportError:
+        return "/etc/krb5.keytab"
+    try:
+        return krb5.kt_default_name(krb5.init_context()).decode(errors="replace")
+    except krb5.Krb5Error as problem:
+        raise AcceptorError(Reason.KRB5_CONF_UNUSABLE, str(problem)) from problem
 
 
-def nodes(parsed: Any) -> Iterator[dict[str, Any]]:
-    """Each structure within what pyspnego has parsed, outermost first."""
-    if isinstance(parsed, dict):
-        yield parsed
-        for value in parsed.values():
-            yield from nodes(value)
+def read_keytab(name: str | None = None) -> Keytab:
+    """Read a keytab, named as in `name_of_keytab`.
+
+    Raises `AcceptorError` (``keytab-unusable``) where it is missing, unreadable, empty or damaged,
+    or as `name_of_keytab` does.
+    """
+    full_name = name_of_keytab(name)
+    kind, _, path = full_name.partition(":")
+    try:
+        if kind not in ("FILE", "WRFILE"):
+            raise KeytabError("only a keytab in a file can be read")
+        with open(path, "rb") as file:
+            keys = parse(file.read(MAX_KEYTAB + 1))
+        if not keys:
+            raise KeytabError("no keys in it")
+    except OSError as problem:
+        fault = f"{full_name}: {problem.strerror}"
+        raise AcceptorError(Reason.KEYTAB_UNUSABLE, fault) from None
+    except (KeytabError, ValueError) as problem:  # a path with a NUL in it is a ValueError
+        raise AcceptorError(Reason.KEYTAB_UNUSABLE, f"{full_name}: {problem}") from None
+    return Keytab(full_name, keys)

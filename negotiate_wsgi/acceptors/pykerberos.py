@@ -12,19 +12,15 @@ from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Collection
 from typing import Any
 
-from negotiate_wsgi.acceptors.protocol import (
-    Accepted,
-    KeytabAcceptor,
-    Refused,
-    Target,
-    with_insight,
-)
+from negotiate_wsgi.acceptors.insight import with_insight
+from negotiate_wsgi.acceptors.protocol import Accepted, Refused
 from negotiate_wsgi.acceptors.status import (
     classify,
     is_for_want_of_a_credential,
     keytab_fault,
     krb5_conf_fault,
 )
+from negotiate_wsgi.acceptors.target import KeytabAcceptor, Target
 from negotiate_wsgi.exceptions import AcceptorError, ConfigurationError
 from negotiate_wsgi.identity import Identity
 from negotiate_wsgi.reasons import Reason

@@ -6,13 +6,14 @@ import base64
 import re
 import sys
 from dataclasses import dataclass, replace
-from typing import Any
 
-from negotiate_wsgi.acceptors.insight import Ticket, nodes, parse
+from negotiate_wsgi.acceptors.insight import read_keytab
 from negotiate_wsgi.exceptions import AcceptorError
 from negotiate_wsgi.reasons import Reason, Refusal
 from negotiate_wsgi.wire.authorization import read_token
-from negotiate_wsgi.wire.keytab import Keytab, read_keytab
+from negotiate_wsgi.wire.keytab import Keytab
+from negotiate_wsgi.wire.negotiation import message_in_words, offers_in_words
+from negotiate_wsgi.wire.ticket import Ticket
 
 _SCHEME = re.compile(
     r"(?:authorization\s*:\s*)?(?:(negotiate|ntlm|basic|bearer|digest)\b)?(.*)", re.I | re.S
@@ -100,21 +101,8 @@ def _read(token68: str) -> Explanation:
         token = base64.b64decode(token68, validate=True)
     except ValueError:
         token = b""
-    parsed = parse(token)
-    is_damaged = isinstance(parsed["Data"], str)
-    return Explanation(
-        "a damaged token, or none" if is_damaged else parsed["MessageType"],
-        len(token),
-        tuple(_mechanisms(parsed)),
-        Ticket.of(token),
-    )
-
-
-def _mechanisms(parsed: dict[str, Any]) -> list[str]:
-    """What SPNEGO offers, or the one mechanism of a token without it."""
-    offered = [node["mechTypes"] for node in nodes(parsed) if node.get("mechTypes")]
-    alone = [[node["thisMech"]] for node in nodes(parsed) if "thisMech" in node]
-    return [str(mechanism) for mechanism in (*offered, *alone, [])[0]]
+    kind = message_in_words(token) or "a damaged token, or none"
+    return Explanation(kind, len(token), offers_in_words(token), Ticket.of(token))
 
 
 def _printable(text: str) -> str:

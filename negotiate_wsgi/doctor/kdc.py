@@ -7,14 +7,19 @@ import shlex
 import time
 from collections.abc import Iterator
 
-import krb5
-
-from negotiate_wsgi.acceptors.insight import Ticket
 from negotiate_wsgi.acceptors.protocol import Refused
 from negotiate_wsgi.doctor.finding import Check, Finding, Setup, host_of, within
 from negotiate_wsgi.doctor.initiator import InitiatorError, TicketInitiator
-from negotiate_wsgi.exceptions import AcceptorError
+from negotiate_wsgi.exceptions import AcceptorError, ConfigurationError
 from negotiate_wsgi.reasons import Reason
+from negotiate_wsgi.wire.ticket import Ticket
+
+try:
+    import krb5
+except ImportError as exc:
+    raise ConfigurationError(
+        "pyspnego with Kerberos is missing: pip install 'negotiate-wsgi[doctor]'"
+    ) from exc
 
 _PATIENCE = 5  # seconds
 _SKEW = 300  # seconds that krb5 tolerates, unless clockskew in krb5.conf says otherwise

@@ -10,9 +10,10 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from negotiate_wsgi.acceptors.insight import name_of_keytab, read_keytab
 from negotiate_wsgi.doctor.finding import Check, Finding, Setup, host_of
 from negotiate_wsgi.exceptions import AcceptorError
-from negotiate_wsgi.wire.keytab import Keytab, name_of_keytab, read_keytab
+from negotiate_wsgi.wire.keytab import Keytab
 
 _AES = ("aes", "camellia")
 _WEAK = ("des", "arcfour", "rc4")  # RFC 6649, RFC 8429

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import krb5
 
+from negotiate_wsgi.acceptors.insight import read_keytab
 from negotiate_wsgi.doctor.finding import Check, Finding, Setup
 from negotiate_wsgi.exceptions import AcceptorError
-from negotiate_wsgi.wire.keytab import read_keytab
 
 _INSTALL = "pip install --force-reinstall pykerberos"
 

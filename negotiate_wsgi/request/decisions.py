@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from negotiate_wsgi.acceptors.protocol import Verdict
+from negotiate_wsgi.acceptors.target import Verdict
 from negotiate_wsgi.exceptions import ConfigurationError
 from negotiate_wsgi.identity import Identity, Source
 from negotiate_wsgi.reasons import Reason, Refusal

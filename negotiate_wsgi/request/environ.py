@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from negotiate_wsgi.acceptors.protocol import Verdict
+from negotiate_wsgi.acceptors.target import Verdict
 from negotiate_wsgi.identity import Identity
 from negotiate_wsgi.reasons import Refusal
 

@@ -7,7 +7,8 @@ import traceback
 from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING
 
-from negotiate_wsgi.acceptors.protocol import Acceptor, Verdict
+from negotiate_wsgi.acceptors.protocol import Acceptor
+from negotiate_wsgi.acceptors.target import Verdict
 from negotiate_wsgi.exceptions import AcceptorError, ConfigurationError
 from negotiate_wsgi.identity import Identity
 from negotiate_wsgi.reasons import Reason, Refusal
@@ -17,14 +18,8 @@ from negotiate_wsgi.request.origins import Origins
 from negotiate_wsgi.request.policy import Authorize, Policy, is_yes
 from negotiate_wsgi.request.responses import answer, discard_body
 from negotiate_wsgi.request.session import SessionCookie, forget
-from negotiate_wsgi.wire.authorization import (
-    CHALLENGE,
-    is_basic,
-    offers_negotiate,
-    read_token,
-    without_negotiate,
-    write_token,
-)
+from negotiate_wsgi.wire.authorization import CHALLENGE, is_basic, read_token, write_token
+from negotiate_wsgi.wire.headers import offers_negotiate, without_negotiate
 
 if TYPE_CHECKING:
     import os

@@ -1,35 +1,35 @@
-"""What did the client say? ``Authorization`` to token bytes, and back. Pure: no environ, no GSSAPI.
+"""What did the client say? ``Authorization`` to token bytes, and back.
 
 The token is screened here, in Python, so that the C libraries behind the acceptors only ever see
-tokens whose framing says "Kerberos first". A server with an NTLM plugin installed can otherwise be
-signed on to with NTLM, or be crashed.
+tokens whose frames say "Kerberos first, and nothing but Kerberos inside". A server with an NTLM
+plugin installed can otherwise be signed on to with NTLM, or be crashed, and a token of IAKERB
+inside SPNEGO makes MIT's library report what looks like a fault of ours.
 """
 
 from __future__ import annotations
 
-import functools
-import re
 from binascii import a2b_base64, b2a_base64
 
 from negotiate_wsgi.reasons import Reason, Refusal
+from negotiate_wsgi.wire.der import DerError, by_beginning
+from negotiate_wsgi.wire.negotiation import (
+    KRB5,
+    MS_KRB5,
+    NEGOEX,
+    NTLM,
+    SPNEGO,
+    Negotiation,
+    mechanism_in_words,
+    read_mech_token,
+    read_negotiation,
+)
 
 CHALLENGE = "Negotiate"
 
 #: Largest token in bytes. Windows itself stops at 48 KB (MaxTokenSize) and advises against more.
 MAX_TOKEN = 64 * 1024
 
-# RFC 4178 section 3, RFC 4121 section 1, and [MS-SPNG] section 1.9 for Microsoft's three.
-_SPNEGO = bytes.fromhex("2b0601050502")  # 1.3.6.1.5.5.2
-_KRB5 = bytes.fromhex("2a864886f712010202")  # 1.2.840.113554.1.2.2
-_MS_KRB5 = bytes.fromhex("2a864882f712010202")  # 1.2.840.48018.1.2.2
-_NTLM = bytes.fromhex("2b06010401823702020a")  # 1.3.6.1.4.1.311.2.2.10
-_NEGOEX = bytes.fromhex("2b06010401823702021e")  # 1.3.6.1.4.1.311.2.2.30
-_REFUSED_MECHANISMS = {_NTLM: Reason.NTLM, _NEGOEX: Reason.NEGOEX}
-
-_BEGINNING = 64  # bytes, which hold all that is screened: the frame, and SPNEGO's first offer
-
-_CHALLENGE_IN_LIST = re.compile(r"(?:^|,)\s*negotiate\s*(?:$|,|\s)", re.IGNORECASE)
-_CHALLENGE_ALONE = re.compile(r"\s*negotiate(?:\s+[A-Za-z0-9+/._~-]*=*)?\s*", re.IGNORECASE)
+_REFUSED_MECHANISMS = {NTLM: Reason.NTLM, NEGOEX: Reason.NEGOEX}
 
 
 def read_token(authorization: str | None) -> bytes | Refusal | None:
@@ -72,76 +72,33 @@ def write_token(token: bytes) -> str:
     return f"{CHALLENGE} {b2a_base64(token, newline=False).decode('ascii')}"
 
 
-def offers_negotiate(headers: list[tuple[str, str]]) -> bool:
-    """Whether a response's header list has a Negotiate challenge, alone or among others."""
-    return any(
-        name.lower() == "www-authenticate" and _CHALLENGE_IN_LIST.search(value)
-        for name, value in headers
-    )
-
-
-def without_negotiate(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """A new list of *headers* without lines that are a Negotiate challenge or token."""
-    return [
-        (name, value)
-        for name, value in headers
-        if name.lower() != "www-authenticate" or not _CHALLENGE_ALONE.fullmatch(value)
-    ]
-
-
-def screen(token: bytes) -> Refusal | None:
+@by_beginning
+def screen(token: bytes) -> tuple[Refusal | None, int]:
     """None for SPNEGO whose first offer is Kerberos, and for bare krb5; else why not."""
-    # An initiator's tokens begin alike, so that most have been judged before.
-    return _judge_beginning(len(token), token[:_BEGINNING])
-
-
-@functools.lru_cache(maxsize=1024)
-def _judge_beginning(size: int, token: bytes) -> Refusal | None:
-    """`screen` of a token of *size* bytes, by its first ones."""
-    mechanism, is_offered = _first_mechanism(size, token)
-    if mechanism == _KRB5 or (mechanism == _MS_KRB5 and is_offered):
-        return None
     if token.startswith(b"NTLMSSP\0"):
-        return Refusal(Reason.NTLM, "a bare NTLM token")
+        return Refusal(Reason.NTLM, "a bare NTLM token"), 0
     if token.startswith(b"\xa1"):
-        return Refusal(Reason.NEEDS_ANOTHER_LEG, "a NegTokenResp, which continues a negotiation")
-    if mechanism in (None, _SPNEGO):
-        return Refusal(Reason.MALFORMED, "not the DER of an initial token")
-    reason = _REFUSED_MECHANISMS.get(mechanism, Reason.UNSUPPORTED_MECHANISM)
-    return Refusal(reason, f"mechanism OID {mechanism.hex()}")
+        detail = "a NegTokenResp, which continues a negotiation"
+        return Refusal(Reason.NEEDS_ANOTHER_LEG, detail), 0
+    try:
+        negotiation = read_negotiation(token)
+        refusal = _objection(negotiation)
+        if refusal or not negotiation.inner:
+            return refusal, 0
+        inside, reader = read_mech_token(negotiation)
+    except DerError as problem:
+        return Refusal(Reason.MALFORMED, f"not the DER of an initial token: {problem}"), 0
+    if inside not in (KRB5, MS_KRB5):
+        detail = f"{mechanism_in_words(inside)} inside SPNEGO's offer of Kerberos"
+        return Refusal(Reason.UNSUPPORTED_MECHANISM, detail), 0
+    return None, reader.at
 
 
-def _first_mechanism(size: int, token: bytes) -> tuple[bytes | None, bool]:
-    """The mechanism that a token is for, None if it is no initial token; whether SPNEGO offers it.
-
-    DER knows but one form of each length (X.690 section 10.1), so the size of a token decides on
-    all lengths of what fills it to its end: [APPLICATION 0] { OID (RFC 2743 section 3.1), and
-    SPNEGO's [0] { SEQUENCE { after that (RFC 4178 section 4.2.1).
-    """
-    frame = _header(0x60, size) + b"\x06"
-    negotiation = frame + bytes([len(_SPNEGO)]) + _SPNEGO
-    negotiation += _header(0xA0, size - len(negotiation))
-    negotiation += _header(0x30, size - len(negotiation))
-    if not token.startswith(negotiation):
-        start = len(frame) + 1
-        is_framed = token.startswith(frame) and start < len(token)
-        return token[start : start + token[start - 1]] if is_framed else None, False
-    # [0] { SEQUENCE { OID ..., in the short form: eleven Kerberos OIDs would fit.
-    start = len(negotiation) + 6
-    mech_types, offers, sequence, list_of, oid, length = token[start - 6 : start].ljust(6, b"\0")
-    if (mech_types, sequence, oid) != (0xA0, 0x30, 0x06):
-        return None, True
-    if not length + 2 <= list_of == offers - 2 < 0x7E or start - 2 + list_of > size:
-        return None, True
-    return token[start : start + length], True
-
-
-def _header(tag: int, size: int) -> bytes:
-    """Tag and length of a DER element that takes *size* bytes, these included."""
-    if 0 <= size - 2 < 0x80:
-        return bytes([tag, size - 2])
-    if 0x80 <= size - 3 < 0x100:
-        return bytes([tag, 0x81, size - 3])
-    if 0x100 <= size - 4 < 0x10000:
-        return bytes([tag, 0x82]) + (size - 4).to_bytes(2, "big")
-    return b"\xff"  # no element has this size, and none begins like this
+def _objection(negotiation: Negotiation) -> Refusal | None:
+    """Why the mechanism that a token is for is not Kerberos."""
+    first = negotiation.offers[0]
+    is_offered = negotiation.mechanism == SPNEGO
+    if first == KRB5 or (first == MS_KRB5 and is_offered):
+        return None
+    reason = _REFUSED_MECHANISMS.get(first, Reason.UNSUPPORTED_MECHANISM)
+    return Refusal(reason, f"the mechanism is {mechanism_in_words(first)}")

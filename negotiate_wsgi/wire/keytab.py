@@ -1,19 +1,29 @@
-"""Which keys has the acceptor? What a keytab says of them, and never the keys."""
+"""Which keys has the acceptor? The format of MIT's keytab files: what they say of keys, never the keys.
+
+It is read as krb5 reads it (MIT's doc/formats/keytab_file_format.rst): a file of version 2, or
+of version 1 with the numbers of this machine's byte order, then entries. Each begins with its
+size; a negative one stands for a hole, where an entry was deleted.
+"""
 
 from __future__ import annotations
 
-import re
+import secrets
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Literal
 
-from negotiate_wsgi.exceptions import AcceptorError, ConfigurationError
-from negotiate_wsgi.reasons import Reason
+from negotiate_wsgi.wire.names import name_of_enctype, principal_in_words
 
-try:
-    import krb5
-except ImportError as exc:
-    raise ConfigurationError(
-        "pyspnego with Kerberos is missing: pip install 'negotiate-wsgi[doctor]'"
-    ) from exc
+#: Bytes of the largest keytab that is read: about 100,000 keys.
+MAX_KEYTAB = 16 * 1024 * 1024
+
+_SECRET = secrets.token_bytes(32)  # another one in each process
+
+
+class KeytabError(ValueError):
+    """The bytes are no keytab."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +32,7 @@ class Key:
 
     :param principal: ``HTTP/www.example.com@EXAMPLE.COM``.
     :param kvno: the key version number (RFC 4120 section 5.2.9).
-    :param enctype: the encryption type, in the notation of RFC 3961 (``aes256-cts-hmac-sha1-96``).
+    :param enctype: the encryption type, as MIT's klist names it (``aes256-cts-hmac-sha1-96``).
     :param mark: differs where keys do; another one in each process, and never shown.
     """
 
@@ -53,8 +63,8 @@ class Keytab:
 
     def alike(self, principal: str) -> tuple[str, ...]:
         """Principals that differ from *principal* in case or realm alone."""
-        wanted = principal.rpartition("@")[0].lower()
-        alike = {k.principal for k in self.keys if k.principal.rpartition("@")[0].lower() == wanted}
+        wanted = _without_realm(principal)
+        alike = {key.principal for key in self.keys if _without_realm(key.principal) == wanted}
         return tuple(sorted(alike - {principal}))
 
     def in_words(self, principal: str) -> list[str]:
@@ -63,50 +73,95 @@ class Keytab:
         for key in self.of(principal) or self.keys:
             kvnos.setdefault(f"{key.principal} kvno {key.kvno}", []).append(key.enctype)
         lines = [f"{who} {', '.join(enctypes)}" for who, enctypes in kvnos.items()]
-        return [*lines[:8], *(f"and {len(more)} more" for more in [lines[8:]] if more)]
+        if len(lines) > 8:
+            return [*lines[:8], f"and {len(lines) - 8} more"]
+        return lines
 
 
-def name_of_keytab(name: str | None = None) -> str:
-    """The full name of the keytab *name*, or that of ``KRB5_KTNAME``, or krb5's default.
+def _without_realm(principal: str) -> str:
+    return principal.rpartition("@")[0].lower()
 
-    Raises `AcceptorError` (``krb5-conf-unusable``) where krb5.conf cannot be read.
+
+def parse(content: bytes) -> tuple[Key, ...]:
+    """The keys in a keytab file, in order.
+
+    What follows an entry that was cut off is not read, as krb5 does not. Raises `KeytabError`
+    where *content* does not begin as a keytab does.
     """
+    if len(content) > MAX_KEYTAB:
+        raise KeytabError(f"more than {MAX_KEYTAB} bytes")
+    if content[:1] != b"\x05" or content[1:2] not in (b"\x01", b"\x02"):
+        raise KeytabError("not a keytab of version 1 or 2")
+    version = content[1]
+    return tuple(_keys(memoryview(content)[2:], version))
+
+
+def _keys(content: memoryview, version: int) -> Iterator[Key]:
+    fields = _Fields(content, sys.byteorder if version == 1 else "big")
     try:
-        name = name or krb5.kt_default_name(krb5.init_context()).decode(errors="replace")
-    except krb5.Krb5Error as problem:
-        raise AcceptorError(Reason.KRB5_CONF_UNUSABLE, str(problem)) from problem
-    return name if re.match(r"[A-Za-z]+:", name) else f"FILE:{name}"
+        while size := fields.signed(4):
+            entry = fields.take(abs(size))
+            if size > 0:
+                yield _key(_Fields(entry, fields.order), version)
+    except _CutOffError:
+        return
 
 
-def read_keytab(name: str | None = None) -> Keytab:
-    """Read a keytab, named as in `name_of_keytab`.
+def _key(entry: _Fields, version: int) -> Key:
+    count = entry.signed(2)
+    if version == 1:
+        count -= 1  # which counts the realm, too
+    if count < 1:
+        raise _CutOffError
+    realm = bytes(entry.counted())
+    components = [bytes(entry.counted()) for _ in range(count)]
+    if version == 2:
+        entry.take(4)  # name type
+    entry.take(4)  # time stamp
+    kvno = entry.unsigned(1)
+    enctype = entry.signed(2)
+    mark = blake2b(entry.counted(), key=_SECRET, digest_size=16)
+    if entry.is_left(4):
+        # Of an older program there may be zeros here, which say nothing.
+        kvno = entry.unsigned(4) or kvno
+    return Key(
+        principal_in_words(components, realm),
+        kvno,
+        name_of_enctype(enctype),
+        int.from_bytes(mark.digest(), "big"),
+    )
 
-    Raises `AcceptorError` (``keytab-unusable``) where it is missing, unreadable, empty or damaged,
-    or as `name_of_keytab` does.
-    """
-    full_name = name_of_keytab(name)
-    try:
-        context = krb5.init_context()
-        keytab = krb5.kt_resolve(context, full_name.encode())
-        keys = tuple(
-            Key(
-                str(entry.principal),
-                entry.kvno,
-                name_of_enctype(entry.key.enctype),
-                hash(bytes(entry.key.data)),
-            )
-            for entry in keytab
-        )
-    except krb5.Krb5Error as problem:
-        raise AcceptorError(Reason.KEYTAB_UNUSABLE, f"{full_name}: {problem}") from problem
-    if not keys:
-        raise AcceptorError(Reason.KEYTAB_UNUSABLE, f"{full_name}: no keys in it")
-    return Keytab(full_name, keys)
+
+class _CutOffError(Exception):
+    """An entry is not complete: for krb5, the keytab ends here."""
 
 
-def name_of_enctype(number: int) -> str:
-    """``aes256-cts-hmac-sha1-96`` for 18; the number itself where krb5 does not know it."""
-    try:
-        return krb5.enctype_to_name(number)
-    except ValueError:
-        return f"enctype {number}"
+class _Fields:
+    """Numbers and counted strings, one after the other."""
+
+    def __init__(self, content: memoryview, order: Literal["big", "little"]) -> None:
+        self._content = content
+        self._at = 0
+        self.order = order
+
+    def is_left(self, size: int) -> bool:
+        return self._at + size <= len(self._content)
+
+    def take(self, size: int) -> memoryview:
+        if not self.is_left(size):
+            raise _CutOffError
+        taken = self._content[self._at : self._at + size]
+        self._at += size
+        return taken
+
+    def unsigned(self, size: int) -> int:
+        return int.from_bytes(self.take(size), self.order)
+
+    def signed(self, size: int) -> int:
+        return int.from_bytes(self.take(size), self.order, signed=True)
+
+    def counted(self) -> memoryview:
+        size = self.unsigned(2)
+        if not size:
+            raise _CutOffError  # krb5 has no empty names and keys, and reads no further
+        return self.take(size)

@@ -28,6 +28,7 @@ with atheris.instrument_imports(include=["negotiate_wsgi"]):
 
 def targets(realm):
     """Functions of a provider of fuzzed data."""
+    keytab = Path(realm.keytab).read_bytes()
     good = properties.session()._sign(Identity("alice@EXAMPLE.TEST"), 86_400)
     genuine = [token(realm, "HTTP/localhost") for _ in range(300)]
     genuine += [
@@ -44,6 +45,8 @@ def targets(realm):
         lambda data: properties.header(f"Negotiate {data.ConsumeString(4096)}"),
         lambda data: properties.header(properties.encoded(data.ConsumeBytes(4096))),
         lambda data: properties.header(properties.encoded(near_genuine(data))),
+        lambda data: properties.ticket(near_genuine(data)),
+        lambda data: properties.keytab(properties.mutated(keytab, edits(data))),
         lambda data: properties.explanation(properties.encoded(near_genuine(data))),
         lambda data: properties.explanation(data.ConsumeUnicode(4096)),
         lambda data: properties.identity(data.ConsumeUnicode(64), data.ConsumeUnicode(64)),

@@ -6,11 +6,16 @@ import base64
 import functools
 import re
 
+from spnego.__main__ import parse_token
 from spnego._spnego import InitialContextToken, NegTokenInit, unpack_token
 
 from negotiate_wsgi import Accepted, Identity, Refused
 from negotiate_wsgi.doctor.explain import explain
 from negotiate_wsgi.wire.authorization import MAX_TOKEN, read_token, screen, token_size, write_token
+from negotiate_wsgi.wire.keytab import KeytabError, parse
+from negotiate_wsgi.wire.names import principal_in_words
+from negotiate_wsgi.wire.negotiation import message_in_words, offers_in_words
+from negotiate_wsgi.wire.ticket import Ticket
 
 KERBEROS = {"1.2.840.113554.1.2.2", "1.2.840.48018.1.2.2"}
 
@@ -40,6 +45,48 @@ def first_mechanism(token):
         return parsed.mech_types[0] if isinstance(parsed, NegTokenInit) else None
     except Exception:  # it was made for tokens, not for anything
         return None
+
+
+def ticket(token):
+    """What is read of a ticket is short, and stands in what no key protects."""
+    found = Ticket.of(token)
+    message_in_words(token)
+    assert len(offers_in_words(token)) <= 16
+    if found:
+        assert len(found.spn) <= 5000
+        assert Ticket.of(token[:-1] + bytes([token[-1] ^ 1])) == found
+        if re.fullmatch(r"[\w/.@-]+", found.spn, re.ASCII):
+            assert found.spn in spns_by_pyspnego(token, found.spn)
+
+
+def spns_by_pyspnego(token, otherwise):
+    """The SPNs in a token; *otherwise* where pyspnego cannot read it."""
+    try:
+        return list(sname_by_pyspnego(parse_token(token))) or [otherwise]
+    except Exception:  # it was made for tokens, not for anything
+        return [otherwise]
+
+
+def sname_by_pyspnego(parsed):
+    if not isinstance(parsed, dict):
+        return
+    if parsed.get("sname"):
+        names = [name.encode() for name in parsed["sname"]["name-string"]]
+        yield principal_in_words(names, parsed["realm"].encode())
+    for value in parsed.values():
+        yield from sname_by_pyspnego(value)
+
+
+def keytab(content):
+    """It is no keytab, or it is read: all of its names are texts, and less of it has fewer of them."""
+    try:
+        keys = parse(content)
+    except KeytabError:
+        return
+    assert all(key.principal.encode() for key in keys)
+    if keys:
+        fewer = parse(content[:-1])
+        assert fewer == keys[: len(fewer)]
 
 
 def explanation(text):

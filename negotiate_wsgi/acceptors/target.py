@@ -1,0 +1,100 @@
+"""Which key may open the door? The rule that every acceptor with a keytab keeps."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from negotiate_wsgi.acceptors.protocol import Accepted, Acceptor, Refused
+from negotiate_wsgi.exceptions import ConfigurationError
+from negotiate_wsgi.reasons import Reason
+
+
+@dataclass(frozen=True)
+class Target:
+    """Which SPNs may open the door: those of *service*, and of *hostnames* unless that is None.
+
+    A keytab often holds keys of other services. Whoever can get a ticket for ``host/`` or
+    ``nfs/`` must not come in by it, nor may the clear-text SPN of a ticket decide, which anybody
+    on the way can rewrite: only the SPN of the key that opened the ticket does.
+    """
+
+    service: str
+    hostnames: frozenset[str] | None
+
+    @classmethod
+    def of(cls, service: str, hostname: str | Collection[str] | None) -> Target:
+        """Validate the options. Raises `ConfigurationError`."""
+        if not isinstance(service, str) or not re.fullmatch(r"[A-Za-z0-9._-]+", service):
+            raise ConfigurationError(f"service={service!r}: write its name alone, such as 'HTTP'")
+        if hostname is None:
+            return cls(service, None)
+        names = [hostname] if isinstance(hostname, str) else list(hostname)
+        for name in names:
+            if not isinstance(name, str) or not re.fullmatch(r"[\w.-]+", name):
+                raise ConfigurationError(
+                    f"hostname={name!r}: write the host name alone, such as 'www.example.com'"
+                )
+        if not names:
+            raise ConfigurationError("hostname= is empty: write None for every name in the keytab")
+        return cls(service, frozenset(map(str.lower, names)))
+
+    def admits(self, spn: str) -> bool:
+        """Whether *spn*, with its realm, is one of ours."""
+        # An escaped slash is part of a component, not the end of one: HTTP\/x is no HTTP service.
+        service, _, host = spn.rpartition("@")[0].partition("/")
+        ours = self.hostnames is None or host.lower() in self.hostnames
+        return service == self.service and bool(host) and ours
+
+    def check(self, accepted: Accepted) -> Accepted | Refused:
+        """*accepted*, if its SPN is one of ours; else a refusal."""
+        identity = accepted.identity
+        if self.admits(identity.spn or ""):
+            return accepted
+        detail = f"the ticket is for {identity.spn}"
+        return Refused(Reason.WRONG_SERVICE, detail, identity.principal, identity.spn)
+
+
+@dataclass(eq=False)
+class KeytabAcceptor:
+    """What acceptors with a keytab have in common.
+
+    :param target: which SPNs they accept.
+    :param keys: names the key store; two acceptors with equal ``keys`` can open the same tickets.
+    """
+
+    target: Target
+    keys: str
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What was made of the token in *authorization*, for the layers below that meet the same one.
+
+    A token can be judged once only: the replay cache refuses it the second time.
+
+    :param authorization: the header that brought it.
+    :param acceptor: who judged it; None where its framing alone was refused.
+    :param result: what was made of it.
+    :param is_news: whether no layer above has said the same.
+    """
+
+    authorization: str = field(repr=False)
+    acceptor: Acceptor | None
+    result: Accepted | Refused
+    is_news: bool = True
+
+    def as_seen_by(self, other: Acceptor) -> Accepted | Refused | None:
+        """What *other* would say of the token; None if it has to judge for itself."""
+        mine = self.acceptor
+        if mine is None or other is mine:
+            return self.result
+        if not (isinstance(mine, KeytabAcceptor) and isinstance(other, KeytabAcceptor)):
+            return None
+        if mine.keys != other.keys:
+            return None
+        if isinstance(self.result, Accepted):
+            return other.target.check(self.result)
+        of_mine_alone = self.result.reason is Reason.WRONG_SERVICE and mine.target != other.target
+        return None if of_mine_alone else self.result

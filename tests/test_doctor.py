@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import pytest
 import sites
 from helpers import NTLM, negotiate, spnego
-from machine import AS_A_USER, AdministeredRealm, Machine
+from machine import AdministeredRealm, Machine, as_a_user, need_user_namespaces
 
 from negotiate_wsgi.doctor.finding import Check
 
@@ -79,7 +79,7 @@ def keytab_cut_off(machine):
 
 def unreadable_keytab(machine):
     machine.keytab.chmod(0)
-    machine.prefix = AS_A_USER
+    machine.prefix = as_a_user()
 
 
 def keytab_in_a_closed_directory(machine):
@@ -87,7 +87,7 @@ def keytab_in_a_closed_directory(machine):
     inner.mkdir()
     machine.environ["KRB5_KTNAME"] = shutil.move(machine.keytab, inner)
     inner.chmod(0o600)
-    machine.prefix = AS_A_USER
+    machine.prefix = as_a_user()
 
 
 def keytab_open_to_all(machine):
@@ -270,7 +270,7 @@ def no_replay_cache_directory(machine):
 
 def read_only_replay_cache(machine):
     machine.rcache.chmod(0o500)
-    machine.prefix = AS_A_USER
+    machine.prefix = as_a_user()
 
 
 def replay_cache_that_is_a_link(machine):
@@ -368,6 +368,7 @@ def test_fault(machine, fault):
 
 def test_dead_dns_and_a_dead_kdc(machine):
     """It says so, and ends: the libraries that it asks would wait for minutes."""
+    need_user_namespaces()
     resolv_conf = machine.directory / "resolv.conf"
     resolv_conf.write_text("nameserver 127.0.0.53\n")
     machine.environ.pop("LD_PRELOAD")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import pytest
 import sites
 from helpers import wait_until
-from machine import AS_A_USER, AdministeredRealm, Machine
+from machine import AdministeredRealm, Machine, as_a_user
 from sites import LARGE
 
 from negotiate_wsgi.doctor.finding import Check
@@ -62,10 +62,10 @@ class Deployment:
 
     def start(self):
         self.stop()
-        as_a_user = AS_A_USER if "apache2" in self.command else []
+        prefix = as_a_user() if "apache2" in self.command else []
         with (self.directory / "log").open("w") as log:
             self.process = subprocess.Popen(
-                [*as_a_user, "bash", "-c", f"exec {self.command}"], cwd=self.directory,
+                [*prefix, "bash", "-c", f"exec {self.command}"], cwd=self.directory,
                 env=self.environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 process_group=0,
             )  # fmt: skip

@@ -34,7 +34,7 @@ OWNERS = {
     "ctypes": {"acceptors.pykerberos"},
     "spnego": {"doctor.initiator"},
     "krb5": {"acceptors.gssapi", "acceptors.insight", "doctor.kdc", "doctor.machine"},
-    "subprocess": {"realm.realm"},
+    "subprocess": {"realm.programs"},
     "k5test": {"realm.realm"},
     "valkey": set(),
     "flask": set(),

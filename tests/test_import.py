@@ -25,12 +25,13 @@ def test_imports_nothing_that_it_does_not_need():
     assert not {"kerberos", "gssapi", "flask", "k5test", "ctypes"} & set(loaded)
 
 
-def test_import_costs_less_than_30_ms_beyond_werkzeug():
+def test_import_costs_little_beside_werkzeugs():
     script = (
-        "import werkzeug, time; before = time.perf_counter(); import negotiate_wsgi;"
-        "print(time.perf_counter() - before)"
+        "from time import process_time; began = process_time(); import werkzeug;"
+        "between = process_time(); import negotiate_wsgi; ended = process_time();"
+        "print((ended - between) / (between - began))"
     )
-    assert min(float(run(script).stdout) for _ in range(5)) < 0.030
+    assert min(float(run(script).stdout) for _ in range(5)) < 0.6
 
 
 def test_imports_without_a_gssapi_binding_and_says_what_to_install():

@@ -10,7 +10,11 @@ import time
 from pathlib import Path
 
 import pytest
+from helpers import wait_until
+from machine import need_user_namespaces
+from sites import children
 
+from negotiate_wsgi import ConfigurationError
 from negotiate_wsgi.realm import Realm
 
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("KRB5")}
@@ -37,12 +41,13 @@ def directory_of(said):
 
 def processes_with(text):
     found = []
-    for status in Path("/proc").glob("[0-9]*/environ"):
+    for process in Path("/proc").glob("[0-9]*"):
         try:
-            if text.encode() in status.read_bytes():
-                found.append(status.parent.name)
+            known = (process / "environ").read_bytes() + (process / "cmdline").read_bytes()
         except OSError:
-            pass
+            continue
+        if text.encode() in known:
+            found.append(process.name)
     return found
 
 
@@ -102,10 +107,14 @@ def test_no_such_command():
     assert_nothing_is_left(directory_of(done.stderr))
 
 
+WAITS = [
+    "exec sleep 60", "sleep 60; true", "sleep 60 & sleep 60 & wait",
+    "trap '' HUP INT TERM; sleep 60; sleep 60",
+]  # fmt: skip
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize(
-    "command", ["exec sleep 60", "sleep 60; true", "sleep 60 & sleep 60 & wait", "trap '' INT TERM; sleep 60; sleep 60"]
-)  # fmt: skip
+@pytest.mark.parametrize("command", WAITS)
 def test_leaves_nothing_behind_after_a_signal(number, command):
     process, said = start("--", "sh", "-c", f"echo up; {command}")
     assert process.stdout.readline() == "up\n"
@@ -113,6 +122,85 @@ def test_leaves_nothing_behind_after_a_signal(number, command):
     process.communicate(timeout=30)
     assert process.returncode in (128 + number, 128 + signal.SIGKILL)
     assert_nothing_is_left(directory_of(said))
+
+
+def test_sighup_ends_it_and_is_no_reload_for_the_command():
+    process, said = start("--", "sh", "-c", "trap 'echo reloaded' HUP; echo up; sleep 60 & wait")
+    assert process.stdout.readline() == "up\n"
+    process.send_signal(signal.SIGHUP)
+    shown, _ = process.communicate(timeout=30)
+    assert "reloaded" not in shown
+    assert process.returncode == 128 + signal.SIGTERM
+    assert_nothing_is_left(directory_of(said))
+
+
+def test_under_nohup_it_goes_on_after_sighup():
+    process = subprocess.Popen(
+        ["nohup", *COMMAND, "--", "sh", "-c", "echo up; read line; echo went on"], env=CLEAN,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    assert process.stdout.readline() == "up\n"
+    process.send_signal(signal.SIGHUP)
+    assert process.communicate("\n", timeout=30)[0] == "went on\n"
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("command", WAITS)
+def test_leaves_nothing_behind_after_sigkill(command):
+    process, said = start("--", "sh", "-c", f"echo up; {command}")
+    assert process.stdout.readline() == "up\n"
+    assert len(processes_with(str(directory_of(said)))) >= 3  # the KDC, its guardian, the command
+    process.kill()
+    process.communicate(timeout=30)
+    wait_until(lambda: not directory_of(said).exists())
+    wait_until(lambda: not processes_with(str(directory_of(said))))
+
+
+def test_leaves_nothing_behind_after_the_terminal_is_closed():
+    """The shell ignores SIGHUP, as a server does that takes it for "reload"."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(COMMAND[0], [*COMMAND, "--", "sh", "-c", f"echo up; {WAITS[-1]}"], CLEAN)
+    shown = b""
+    while b"up\r\n" not in shown:
+        shown += os.read(terminal, 4096)
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 128 + signal.SIGKILL
+    assert_nothing_is_left(directory_of(shown.decode()))
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGKILL])
+def test_in_python_nothing_is_left_when_the_process_is_killed(number):
+    script = (
+        "import os, signal\n"
+        "from negotiate_wsgi.realm import Realm\n"
+        "with Realm(users=[]) as realm:\n"
+        "    if os.fork() == 0: os.close(1), signal.pause()\n"
+        "    print(realm.directory, flush=True)\n"
+        "    signal.pause()\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], env=CLEAN, stdout=subprocess.PIPE, text=True,
+        process_group=0,
+    )  # fmt: skip
+    directory = Path(process.stdout.readline().strip())
+    assert directory.exists()
+    os.killpg(process.pid, number)
+    process.communicate()
+    wait_until(lambda: not directory.exists())
+    wait_until(lambda: not processes_with(str(directory)))
+
+
+def test_in_python_a_forked_process_that_lives_on_does_not_keep_it():
+    before = set(children(os.getpid()))
+    with Realm(users=[]) as realm:
+        forked = os.fork()
+        if forked == 0:
+            signal.pause()
+    assert_nothing_is_left(realm.directory)
+    os.kill(forked, signal.SIGKILL)
+    os.waitpid(forked, 0)
+    assert set(children(os.getpid())) == before
 
 
 def test_a_signal_while_it_starts(tmp_path):
@@ -182,22 +270,30 @@ def test_ctrl_c_reaches_the_command_and_neither_us_nor_the_kdc():
     assert_nothing_is_left(directory_of(shown))
 
 
-def test_needs_no_root(tmp_path):
+@pytest.mark.parametrize("uid", [65_534, 4242], ids=["nobody", "no passwd entry"])
+def test_needs_no_root(tmp_path, uid):
+    as_that_user = []
+    if os.geteuid() != 0:
+        need_user_namespaces()
+        as_that_user = ["unshare", "--user", f"--map-user={uid}"]
     tmp_path.chmod(0o777)  # root's, which nobody could not enter otherwise
     for directory in tmp_path.parents[:2]:
         directory.chmod(0o711)
+    # All is imported before: our own files may be where that user cannot go.
     script = (
-        "import os\n"
-        "if os.geteuid() == 0: os.setgid(65534), os.setuid(65534)\n"
+        "import os, sys\n"
+        "import negotiate_wsgi.realm\n"
         "from negotiate_wsgi.__main__ import main\n"
+        f"if os.geteuid() == 0: os.setgroups([]), os.setgid({uid}), os.setuid({uid})\n"
         "raise SystemExit(main(['realm', '--', 'sh', '-c', 'klist; id -u']))\n"
     )
     environ = {**CLEAN, "TMPDIR": str(tmp_path)}
     done = subprocess.run(
-        [sys.executable, "-c", script], env=environ, capture_output=True, text=True
-    )
+        [*as_that_user, sys.executable, "-c", script], env=environ, cwd="/", capture_output=True,
+        text=True,
+    )  # fmt: skip
     assert "Default principal: alice@EXAMPLE.TEST" in done.stdout, done.stderr
-    assert done.stdout.split()[-1] != "0"
+    assert done.stdout.split()[-1] == str(uid)
 
 
 def test_the_kdc_listens_on_loopback_alone():
@@ -226,12 +322,40 @@ def test_in_python_users_and_services_can_be_added_later():
     assert_nothing_is_left(directory)
 
 
-def test_a_realm_that_fails_to_start_leaves_nothing(tmp_path, monkeypatch):
+BAD_REALMS = {
+    "kadmin.local": (
+        {"hosts": ["localhost", "localhost"]},
+        r"kadmin.local -p root/admin@EXAMPLE.TEST addprinc .* failed .*: (?s:.*)already exists",
+    ),
+    "kinit": ({"users": ["alice", "-x"]}, r"kinit .* failed .*: (?s:.*)invalid option"),
+    "kdb5_util": (
+        {"kdc_conf": {"dbmodules": {"db": {"db_library": "no-such-library"}}}},
+        "kdb5_util create .* failed .*: (?s:.*)no-such-library",
+    ),
+    "krb5kdc": (
+        {"kdc_conf": {"realms": {"$realm": {"kdc_tcp_listen": "203.0.113.1:88"}}}},
+        "krb5kdc -n failed .*: (?s:.*)(bind|assign|address)",
+    ),
+}
+
+
+@pytest.mark.parametrize(("options", "message"), BAD_REALMS.values(), ids=BAD_REALMS)
+def test_a_realm_that_fails_to_start_says_what_the_program_said_and_leaves_nothing(
+    options, message, tmp_path, monkeypatch
+):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with pytest.raises(Exception, match="kinit"), Realm(users=["alice", "-x"]):
+    with pytest.raises(ConfigurationError, match=message), Realm(**options):
         raise AssertionError("never gets here")
     assert list(tmp_path.iterdir()) == []
     assert processes_with(str(tmp_path)) == []
+
+
+def test_on_the_command_line_a_failure_is_a_sentence_and_no_traceback():
+    done = run("--user", "alice", "--user", "alice", "--", "true")
+    assert done.returncode == 2
+    assert done.stderr.startswith("negotiate-wsgi: kadmin.local ")
+    assert "already exists" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_os_environ_is_not_touched():

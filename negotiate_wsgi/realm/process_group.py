@@ -14,7 +14,7 @@ _GRACE = 5  # seconds that a group has to end after it was told to
 
 
 class Signals:
-    """Remembers SIGINT and SIGTERM, and hands them on once there is a process group to tell."""
+    """Remembers what asks us to end, and hands it on once there is a process group to tell."""
 
     received = 0
 
@@ -22,10 +22,10 @@ class Signals:
         self._hand_on: Callable[[int], None] | None = None
 
     def __enter__(self) -> Self:
-        self._before = {
-            number: signal.signal(number, self._receive)
-            for number in (signal.SIGINT, signal.SIGTERM)
-        }
+        numbers = [signal.SIGINT, signal.SIGTERM]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as it is under nohup
+            numbers.append(signal.SIGHUP)
+        self._before = {number: signal.signal(number, self._receive) for number in numbers}
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -42,16 +42,6 @@ class Signals:
         self._hand_on = tell
         if self.received:
             tell(self.received)
-
-
-@contextlib.contextmanager
-def sigint_blocked() -> Iterator[None]:
-    """Children started in here never see a Ctrl-C, which the terminal sends to all."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _tell(group: int, number: int) -> bool:
@@ -82,15 +72,12 @@ def end_group(group: int) -> None:
 
 
 @contextlib.contextmanager
-def terminal_lent() -> Iterator[Callable[[], None] | None]:
+def terminal_lent() -> Iterator[Callable[[], None]]:
     """What a new process group calls to be the terminal's foreground, which is ours again after.
 
     There Ctrl-C reaches it, and neither us nor the KDC. It does so itself, before its program
     starts: a shell that finds itself in the background stops, maybe for ever.
     """
-    if not os.isatty(0):
-        yield None
-        return
     try:
         yield _take_terminal
     finally:
@@ -100,5 +87,7 @@ def terminal_lent() -> Iterator[Callable[[], None] | None]:
 def _take_terminal() -> None:
     # Who is not in the foreground is stopped by SIGTTOU when it calls tcsetpgrp.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTTOU])
-    os.tcsetpgrp(0, os.getpgrp())
+    # Standard input may be no terminal, one of another session, or closed by now.
+    with contextlib.suppress(OSError):
+        os.tcsetpgrp(0, os.getpgrp())
     signal.pthread_sigmask(signal.SIG_SETMASK, before)

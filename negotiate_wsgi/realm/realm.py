@@ -4,24 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import shutil
-import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 from negotiate_wsgi.exceptions import ConfigurationError
-from negotiate_wsgi.realm.process_group import (
-    Signals,
-    ask_to_end,
-    end_group,
-    sigint_blocked,
-    terminal_lent,
-)
+from negotiate_wsgi.realm.programs import Guardian, run_program, start_daemon
 
 try:
     from k5test.realm import MITRealm
@@ -45,12 +35,14 @@ class Realm:
     :param hosts: each gets a key for ``HTTP/<host>`` in the keytab.
     :param krb5_conf: merged into the krb5.conf that is written, section by section.
     :param kdc_conf: merged into the kdc.conf that is written.
-    :raises ConfigurationError: the KDC's programs are not installed.
+    :raises ConfigurationError: the KDC's programs are not installed, or one of them failed; the
+        message has what it printed.
 
     ``environ`` is what a process needs to live in the realm, as the first user: ``KRB5_CONFIG``,
     ``KRB5_KTNAME``, ``KRB5CCNAME`` and ``KRB5RCACHEDIR``, and ``KRB5_KDC_PROFILE``, with which
     ``kadmin.local`` administers it. ``keytab`` is the path of the keytab,
     ``directory`` holds all files, ``kdc_port`` is the KDC's port on 127.0.0.1 (TCP and UDP).
+    Whatever ends this process, be it SIGKILL, ends the KDC and deletes the directory, too.
     """
 
     def __init__(
@@ -75,8 +67,7 @@ class Realm:
         self.keytab = str(self._k5.keytab)
         try:
             self._k5.create_kdb()
-            with sigint_blocked():
-                self._k5.start_kdc()
+            self._k5.start_kdc()
             for host in self._hosts:
                 self.add_service(f"HTTP/{host}")
             for user in self._users:
@@ -132,8 +123,14 @@ class Realm:
 
     def kadmin(self, *arguments: str, typed: str | None = None) -> str:
         """Run one command of kadmin.local, with *typed* as its input; returns what it prints."""
-        # As arguments of its own: inside -q, names with spaces cannot be quoted.
-        return bytes(self._k5.run([self._k5.kadmin_local, *arguments], input=typed)).decode()
+        # With -p, it need not look up our uid, which may have no name. The command is given as
+        # arguments of its own: inside -q, names with spaces cannot be quoted.
+        command = [self._k5.kadmin_local, "-p", f"root/admin@{self.name}", *arguments]
+        return self._k5.run(command, input=typed)
+
+    def adopt(self, group: int) -> None:
+        """End process group *group* with the realm, should this process be killed."""
+        self._k5.guardian.watch(group)
 
 
 class _K5Realm(MITRealm):  # type: ignore[misc]
@@ -150,6 +147,33 @@ class _K5Realm(MITRealm):  # type: ignore[misc]
             realm=name, portbase=port, create_kdb=False, create_host=False, create_user=False,
             get_creds=False, krb5_conf=krb5_conf, kdc_conf=kdc_conf,
         )  # fmt: skip
+        self.guardian = Guardian(self.tmpdir)
+
+    @property
+    def hostname(self) -> str:
+        return "localhost"  # k5test asks DNS, which takes its time where there is none
+
+    def run(
+        self,
+        args: Sequence[str],
+        env: Mapping[str, str] | None = None,
+        input: str | None = None,
+        expected_code: int = 0,
+    ) -> str:
+        return run_program(args, env or self.env, input)
+
+    def _start_daemon(
+        self, args: Sequence[str], env: Mapping[str, str] | None = None, sentinel: str = ""
+    ) -> Any:
+        group = self.guardian.group
+        daemon = start_daemon(args, env or self.env, sentinel, group, Path(self.tmpdir))
+        self._daemons.append(daemon)
+        return daemon
+
+    def stop(self) -> None:
+        for daemon in list(self._daemons):
+            self._stop_daemon(daemon)
+        self.guardian.end()
 
     @property
     def _krb5_conf(self) -> dict[str, Any]:
@@ -187,52 +211,3 @@ def _free_port() -> int:
             tcp.bind(("127.0.0.1", 0))
             udp.bind(tcp.getsockname())
             return int(tcp.getsockname()[1])
-
-
-def run_in_realm(
-    command: Sequence[str], name: str, users: Sequence[str], hosts: Sequence[str]
-) -> int:
-    """Run *command* (or a shell) in a new realm; returns its exit code, as a shell would.
-
-    SIGINT and SIGTERM end the command with all of its process group, and then the realm.
-    """
-    with Signals() as signals, Realm(name, users, hosts) as realm:
-        _introduce(realm, users, hosts)
-        if signals.received:
-            return 128 + signals.received
-        shell = [os.environ.get("SHELL", "/bin/sh")]
-        return _run(list(command) or shell, realm.environ, signals, is_shell=not command)
-
-
-def _introduce(realm: Realm, users: Sequence[str], hosts: Sequence[str]) -> None:
-    join = realm.directory / "join"
-    exports = "".join(f"export {k}={shlex.quote(v)}\n" for k, v in realm.environ.items())
-    join.write_text(exports, encoding="utf-8")
-    services = ", ".join(f"HTTP/{host}" for host in hosts)
-    print(  # noqa: T201
-        f"Realm {realm.name}: users {', '.join(users)}; keytab {realm.keytab} with {services}.\n"
-        f"Another terminal joins it as {users[0]} with: . {join}"
-        + (f"   (as {users[1]}: export KRB5CCNAME={realm.ccache(users[1])})" if users[1:] else ""),
-        file=sys.stderr,
-        flush=True,
-    )
-
-
-def _run(command: list[str], environ: Mapping[str, str], signals: Signals, is_shell: bool) -> int:
-    with terminal_lent() as lend:
-        try:
-            process = subprocess.Popen(  # noqa: S603
-                command, env={**os.environ, **environ}, process_group=0, preexec_fn=lend
-            )
-        except OSError as problem:
-            print(f"negotiate-wsgi: {command[0]}: {problem.strerror}", file=sys.stderr)  # noqa: T201
-            return 127
-
-        def end(number: int) -> None:
-            # Interactive shells ignore SIGTERM; to a server, SIGHUP would mean "reload".
-            ask_to_end(process.pid, signal.SIGHUP if is_shell else number)
-
-        signals.hand_on_to(end)
-        code = process.wait()
-    end_group(process.pid)
-    return code if code >= 0 else 128 - code

@@ -27,7 +27,7 @@ sys.path[:0] = [str(HERE.parent), str(HERE)]
 
 import in_process
 import sites
-from machine import AS_A_USER
+from machine import as_a_user
 
 from negotiate_wsgi.realm import Realm
 
@@ -133,7 +133,7 @@ class Subject:
         more = guard * ("mod_auth_gssapi" in self.name) + wsgi * ("mod_wsgi" in self.name)
         conf = self.directory / "apache.conf"
         conf.write_text(APACHE.format(port=self.port, directory=self.directory, more=more))
-        return [*AS_A_USER, "apache2", "-d", self.directory, "-f", conf, "-DFOREGROUND"]
+        return [*as_a_user(), "apache2", "-d", self.directory, "-f", conf, "-DFOREGROUND"]
 
     def stop(self):
         self.process.terminate()

@@ -25,6 +25,9 @@ FLAGS = [
 
 os.environ["LC_ALL"] = "C.UTF-8"  # the library's texts can be localised
 os.environ["GSS_MECH_CONFIG"] = os.devnull  # only who asks for it meets the NTLM plugin
+for name in list(os.environ):
+    if name.lower() in {"http_proxy", "https_proxy", "all_proxy"}:
+        del os.environ[name]  # a proxy does not know this machine's localhost
 
 
 class World(Realm):

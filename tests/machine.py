@@ -6,6 +6,7 @@ import functools
 import json
 import os
 import pty
+import pwd
 import re
 import select
 import shutil
@@ -26,7 +27,8 @@ def as_a_user():
     if os.geteuid() != 0:
         return []
     need_user_namespaces()
-    return ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
+    daemon = pwd.getpwnam("daemon")  # some user that has a name everywhere: Apache wants one
+    return ["unshare", "--user", f"--map-user={daemon.pw_uid}", f"--map-group={daemon.pw_gid}"]
 
 
 def need_user_namespaces():

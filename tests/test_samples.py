@@ -1,5 +1,6 @@
 """Every sample starts with the command in its docstring, and answers as it says."""
 
+import contextlib
 import os
 import re
 import signal
@@ -10,6 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
+import sites
+from helpers import wait_until
 from machine import as_a_user, need_user_namespaces
 from sites import LARGE
 
@@ -152,8 +155,30 @@ def test_samples_stay_on_loopback_and_do_not_debug(sample):
     assert "0.0.0.0" not in text
 
 
-def test_demo_shows_a_ticket_become_a_principal():
-    done = subprocess.run(["samples/demo"], cwd=ROOT, capture_output=True, text=True, timeout=600)
+#: What a stranger's shell has at least.
+BARE = {"HOME": os.environ.get("HOME", "/"), "PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
+WITHOUT_IPV6 = [
+    "unshare", "--map-root-user", "--net", "bash", "-c",
+    'echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6 && ip link set lo up && exec "$@"', "-",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("command", "environ"),
+    [
+        (["samples/demo"], {}),
+        (["sh", "samples/demo"], {}),
+        (["samples/demo"], {"http_proxy": "http://127.0.0.1:9", "PIP_USER": "1"}),
+        ([*WITHOUT_IPV6, "samples/demo"], {}),
+    ],
+    ids=["bare", "sh", "behind a proxy", "without IPv6 and network"],
+)
+def test_demo_shows_a_ticket_become_a_principal(command, environ):
+    if "unshare" in command:
+        need_user_namespaces()
+    done = subprocess.run(
+        command, cwd=ROOT, env={**BARE, **environ}, capture_output=True, text=True, timeout=250
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     refused, alice, bob, summary = done.stdout.split("\n== ")[-4:]
     assert "HTTP/1.1 401" in refused
@@ -165,7 +190,8 @@ def test_demo_shows_a_ticket_become_a_principal():
     assert "alice@EXAMPLE.TEST" in summary.strip().splitlines()[-1]
 
 
-def test_demo_fails_where_it_does_not_see_what_it_promises(tmp_path):
+def copy_of_the_demo(tmp_path, old, new):
+    """The demo in a place of its own, with *new* for *old* in its samples."""
     copy = tmp_path / "copy"
     (copy / "samples").mkdir(parents=True)
     (copy / ".venv").symlink_to(ROOT / ".venv")
@@ -173,32 +199,78 @@ def test_demo_fails_where_it_does_not_see_what_it_promises(tmp_path):
         (copy / name).symlink_to(ROOT / name)
     for source in (ROOT / "samples").iterdir():
         if source.is_file():
-            (copy / "samples" / source.name).write_text(
-                source.read_text().replace("Hello {user}", "Hello stranger")
-            )
+            changed = source.read_text().replace(old, new)
+            (copy / "samples" / source.name).write_text(changed)
     (copy / "samples" / "demo").chmod(0o755)
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("Hello {user}", "Hello stranger", "expected to see: alice@EXAMPLE.TEST"),
+        ("app = Flask(", "app = Bottle(", "gunicorn did not start"),
+    ],
+)
+def test_demo_fails_where_it_does_not_see_what_it_promises(tmp_path, old, new, said):
+    copy = copy_of_the_demo(tmp_path, old, new)
     done = subprocess.run(["samples/demo"], cwd=copy, capture_output=True, text=True)
-    assert "expected to see: alice@EXAMPLE.TEST" in done.stderr
+    assert said in done.stderr
     assert done.returncode == 1
 
 
-def test_demo_serve_says_what_to_type():
-    process = subprocess.Popen(
-        ["samples/demo", "--serve"], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL, text=True,
-    )  # fmt: skip
-    shown = ""
-    while "Ctrl-C" not in shown:
-        line = process.stdout.readline()
-        assert line, shown
-        shown += line
-    join, client, browser = re.findall(r"^    (.+)$", shown, re.MULTILINE)
-    assert browser.startswith("chromium ")
-    seen = in_realm(join.removeprefix(". "), client.replace("curl", "curl --silent"))
-    assert seen == "Hello alice@EXAMPLE.TEST"
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=20)
-    assert process.returncode == 128 + signal.SIGINT
-    assert not Path(join.removeprefix(". ")).exists()
-    with socket.socket() as probe:
-        assert probe.connect_ex(("127.0.0.1", 8000)) != 0
+class ServingDemo:
+    """``samples/demo --serve``, and the three commands that it says."""
+
+    def __init__(self, **environ):
+        self.process = subprocess.Popen(
+            ["samples/demo", "--serve"], cwd=ROOT, env={**BARE, **environ},
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        )  # fmt: skip
+        shown = ""
+        while "Ctrl-C" not in shown:
+            line = self.process.stdout.readline()
+            assert line, shown
+            shown += line
+        join, self.client, self.browser = re.findall(r"^    (.+)$", shown, re.MULTILINE)
+        self.join = Path(join.removeprefix(". "))
+        self.port = int(re.search(r"localhost:(\d+)/", self.client)[1])
+
+    def answer(self):
+        return in_realm(self.join, self.client.replace("curl", "curl --silent"))
+
+    def end(self, number):
+        self.process.send_signal(number)
+        self.process.communicate(timeout=20)
+        wait_until(lambda: not self.join.parent.exists())
+        wait_until(lambda: not sites.is_open(self.port))
+        return self.process.returncode
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        (signal.SIGINT, 128 + signal.SIGINT),
+        (signal.SIGTERM, 128 + signal.SIGTERM),
+        (signal.SIGHUP, 128 + signal.SIGTERM),
+        (signal.SIGKILL, -signal.SIGKILL),
+    ],
+)
+def test_demo_serve_says_what_to_type_and_leaves_nothing(number, code):
+    demo = ServingDemo()
+    assert demo.browser.startswith("chromium ")
+    assert demo.answer() == "Hello alice@EXAMPLE.TEST"
+    assert demo.end(number) == code
+
+
+def test_demo_serve_takes_another_port_where_8000_is_taken_and_knows_of_proxies():
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with contextlib.suppress(OSError):
+            other.bind(("127.0.0.1", 8000))
+            other.listen()
+        demo = ServingDemo(http_proxy="http://127.0.0.1:9")
+        assert demo.port != 8000
+        assert demo.client.startswith("curl --noproxy localhost ")
+        assert demo.answer() == "Hello alice@EXAMPLE.TEST"
+        demo.end(signal.SIGINT)

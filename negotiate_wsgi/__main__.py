@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from negotiate_wsgi.exceptions import ConfigurationError
@@ -62,23 +63,45 @@ def _add_doctor(tools: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     tool = tools.add_parser(
         "doctor",
         help="why sign-on does not work here, and what to type",
-        description="Look at all that sign-on takes, as the user that the server runs as, and say "
-        "what to mend. Nothing is changed. Exit code 1: warnings; 2: problems.",
+        description="Look at all that sign-on needs, as the user that the server runs as, and say "
+        "what to repair. Nothing is changed. Exit code 1: warnings; 2: problems.",
     )
     _add_keys(tool)
     tool.add_argument(
         "--hostname", action="append", default=[],
         help="in the clients' URL; repeatable; all hosts in the keytab by default",
     )  # fmt: skip
+    tool.add_argument(
+        "--acceptor", default=os.environ.get("NEGOTIATE_ACCEPTOR") or "pykerberos",
+        help="pykerberos, gssapi or package.module:name; NEGOTIATE_ACCEPTOR by default, else "
+        "pykerberos",
+    )  # fmt: skip
     tool.add_argument("--url", help="of a page to ask, too, and to sign on to with your ticket")
     tool.add_argument("--json", action="store_true", help="for machines")
+    tool.add_argument("--list", action="store_true", help="only say what is looked at")
     tool.set_defaults(run=_doctor)
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from negotiate_wsgi.doctor.run import run_doctor
+    from negotiate_wsgi.doctor.run import list_checks, run_doctor
+    from negotiate_wsgi.doctor.setup import Setup
 
-    return run_doctor(options.service, options.hostname, options.keytab, options.url, options.json)
+    if options.list:
+        return list_checks()
+    setup = Setup(
+        options.service,
+        tuple(options.hostname),
+        options.keytab,
+        _acceptor(options.acceptor),
+        options.url,
+    )
+    return run_doctor(setup, options.json)
+
+
+def _acceptor(text: str) -> str:
+    """As the settings read it: case matters in the name of an object alone."""
+    name = text.strip()
+    return name if ":" in name else name.lower()
 
 
 def _add_explain(tools: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from negotiate_wsgi.exceptions import ConfigurationError
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
@@ -94,7 +96,12 @@ def negotiate_server(
 
 
 def _initiate(realm: Realm, host: str) -> Callable[[str], Initiator]:
-    from negotiate_wsgi.doctor.initiator import TicketInitiator
+    try:
+        from negotiate_wsgi.doctor.initiator import TicketInitiator
+    except ImportError as exc:
+        raise ConfigurationError(
+            "pyspnego is missing: pip install 'negotiate-wsgi[pytest]'"
+        ) from exc
 
     def initiate(user: str) -> Initiator:
         name = user.removesuffix(f"@{realm.name}")

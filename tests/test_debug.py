@@ -61,7 +61,7 @@ def test_refused(site, realm, spn, code, detail):
     assert title == "Refused"
     assert any(text.startswith(f"{code}: ") for label, text in rows if label == "refused")
     assert any(detail in text for _, text in rows)
-    assert "mend" in dict(rows)
+    assert "remedy" in dict(rows)
 
 
 def test_ntlm_and_another_scheme(site):

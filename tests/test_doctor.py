@@ -1,5 +1,5 @@
 """Ways to break a set-up for real. For each the doctor names that fault and no other, the log of the
-request that fails names its reason, and what the doctor says to type mends it, typed as it stands."""
+request that fails names its reason, and what the doctor says to type repairs it, typed as it stands."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ import sites
 from helpers import NTLM, negotiate, spnego
 from machine import AdministeredRealm, Machine, as_a_user, need_user_namespaces
 
-from negotiate_wsgi.doctor.finding import Check
+from negotiate_wsgi.doctor.run import gather
+
+CHECKS = sorted(gather(), key=lambda check: check.id)
 
 
 @pytest.fixture(scope="module")
@@ -44,15 +46,15 @@ class Fault:
     :param check: the only one that finds something.
     :param says: a pattern in what it finds.
     :param reason: what the log says of the failing request, ``accepted`` where none fails.
-    :param mending: for what no command on this machine mends.
+    :param repair: for what no command on this machine repairs.
     :param authorization: of the failing request, None for a ticket of the host's SPN.
     """
 
     breaking: object
-    check: Check
+    check: str
     says: str
     reason: str
-    mending: object = None
+    repair: object = None
     authorization: object = None
     hostname: bool = True
 
@@ -184,9 +186,10 @@ def edit_krb5_conf(machine, pattern, replacement):
 
 
 def enctype_excluded(machine):
-    edit_krb5_conf(
+    text = edit_krb5_conf(
         machine, r"\[libdefaults\]\n", "[libdefaults]\n\tpermitted_enctypes = aes128-cts\n"
     )
+    return {"repair": lambda machine: machine.krb5_conf.write_text(text)}
 
 
 def no_krb5_conf(machine):
@@ -201,7 +204,7 @@ def no_default_realm(machine):
 
 def broken_krb5_conf(machine):
     text = edit_krb5_conf(machine, r"\[realms\]", "[realms")
-    return {"mending": lambda machine: machine.krb5_conf.write_text(text)}
+    return {"repair": lambda machine: machine.krb5_conf.write_text(text)}
 
 
 def clock_ahead(machine):
@@ -218,12 +221,12 @@ def set_the_clock(machine):
 
 def kdc_down(machine):
     machine.realm.stop_kdc()
-    return {"mending": lambda machine: machine.realm.start_kdc()}
+    return {"repair": lambda machine: machine.realm.start_kdc()}
 
 
 def kdc_at_another_port(machine):
     text = edit_krb5_conf(machine, r"kdc = 127\S*", f"kdc = 127.0.0.1:{sites.free_port()}")
-    return {"mending": lambda machine: machine.krb5_conf.write_text(text)}
+    return {"repair": lambda machine: machine.krb5_conf.write_text(text)}
 
 
 def kdc_that_is_silent(machine):
@@ -233,23 +236,23 @@ def kdc_that_is_silent(machine):
     tcp = socket.create_server(("127.0.0.1", port))
     text = edit_krb5_conf(machine, r"kdc = 127\S*", f"kdc = 127.0.0.1:{port}")
 
-    def mend(machine):
+    def restore(machine):
         machine.krb5_conf.write_text(text)
         udp.close()
         tcp.close()
 
-    return {"mending": mend}
+    return {"repair": restore}
 
 
 def other_default_realm(machine):
     """Without [domain_realm], so that the keytab's realm is one that this machine cannot find."""
     text = edit_krb5_conf(machine, r"(?s)\[realms\].*", "[realms]\n")
-    return {"mending": lambda machine: machine.krb5_conf.write_text(text)}
+    return {"repair": lambda machine: machine.krb5_conf.write_text(text)}
 
 
 def unknown_host(machine):
     machine.hosts.write_text("")
-    return {"mending": lambda machine: machine.hosts.write_text(f"127.0.0.2 {machine.host}\n")}
+    return {"repair": lambda machine: machine.hosts.write_text(f"127.0.0.2 {machine.host}\n")}
 
 
 def reverse_name_differs(machine):
@@ -290,52 +293,50 @@ def two_bindings(machine):
     information.mkdir()
     (information / "METADATA").write_text("Name: kerberos\nVersion: 1.3.1\n")
     machine.environ["PYTHONPATH"] += f":{machine.directory}"
-    return {"mending": lambda machine: shutil.rmtree(information)}
+    return {"repair": lambda machine: shutil.rmtree(information)}
 
 
 NOBODY = lambda machine: ""  # noqa: E731
 FAULTS = [
-    Fault(no_keytab, Check.KEYTAB, "There is no keytab", "keytab-unusable"),
-    Fault(empty_keytab, Check.KEYTAB, "empty or damaged", "keytab-unusable"),
-    Fault(keytab_without_keys, Check.KEYTAB, "no keys in it", "keytab-unusable"),
-    Fault(damaged_keytab, Check.KEYTAB, "empty or damaged", "keytab-unusable"),
-    Fault(keytab_cut_off, Check.KEYTAB, "empty or damaged", "keytab-unusable"),
-    Fault(unreadable_keytab, Check.KEYTAB, "cannot be read by uid", "keytab-unusable"),
-    Fault(keytab_in_a_closed_directory, Check.KEYTAB, "may not pass through", "keytab-unusable"),
-    Fault(keytab_open_to_all, Check.PRIVACY, "open to every user", "accepted"),
-    Fault(directory_open_to_all, Check.PRIVACY, "can put another keytab", "accepted"),
-    Fault(other_service, Check.SPN, "no key for HTTP/.* but for host/", "spn-not-in-keytab"),
-    Fault(other_host, Check.SPN, "but for HTTP/www-", "spn-not-in-keytab"),
-    Fault(other_case, Check.SPN, "but for HTTP/[A-Z-]*OTHER-CASE", "spn-not-in-keytab"),
-    Fault(other_case_of_the_service, Check.SPN, "but for http/", "spn-not-in-keytab"),
-    Fault(stale_keytab, Check.KEY, "kvno 2, .* newest is 1", "stale-keytab"),
-    Fault(kdc_from_a_backup, Check.KEY, "kvno 3, .* newest is 6", "stale-ticket"),
-    Fault(account_made_anew, Check.KEY, "another key for HTTP/", "wrong-key"),
-    Fault(account_deleted, Check.KEY, "The KDC knows no HTTP/", "no-credentials", None, NOBODY),
-    Fault(merged_keytab, Check.KVNO, "Different keys with the same kvno", "accepted"),
-    Fault(rc4_only, Check.AES, "no AES key, only arcfour", "enctype-missing"),
-    Fault(rc4_beside, Check.WEAK, "Weak keys beside strong ones", "accepted"),
-    Fault(aes256_missing, Check.KEY, "no key of aes256", "enctype-missing"),
-    Fault(enctype_excluded, Check.SIGN_ON, "wrong-key", "wrong-key"),
-    Fault(no_krb5_conf, Check.KRB5_CONF, "There is no ", "accepted"),
-    Fault(no_default_realm, Check.KRB5_CONF, "names no default realm", "accepted"),
-    Fault(broken_krb5_conf, Check.KRB5_CONF, "cannot be used by uid", "krb5-conf-unusable"),
-    Fault(clock_ahead, Check.CLOCK, "6.. s ahead of", "clock-skew", set_the_clock),
-    Fault(clock_behind, Check.CLOCK, "(5..|6..) s behind", "clock-skew", set_the_clock),
-    Fault(kdc_down, Check.KDC, "Cannot contact any KDC", "no-credentials", None, NOBODY),
-    Fault(kdc_at_another_port, Check.KDC, "Cannot contact", "no-credentials", None, NOBODY),
-    Fault(kdc_that_is_silent, Check.KDC, "no answer within", "no-credentials", None, NOBODY),
-    Fault(other_default_realm, Check.KDC, "Cannot find KDC", "no-credentials", None, NOBODY),
-    Fault(unknown_host, Check.NAMES, "is not known here", "no-credentials", None, NOBODY),
-    Fault(reverse_name_differs, Check.CANONICAL, "becomes node-", "spn-not-in-keytab"),
-    Fault(alias_of_another_name, Check.CANONICAL, "becomes node-", "spn-not-in-keytab"),
-    Fault(no_replay_cache_directory, Check.REPLAY_CACHE, "no directory", "replay-cache-unusable"),
-    Fault(read_only_replay_cache, Check.REPLAY_CACHE, "cannot be written", "replay-cache-unusable"),
-    Fault(
-        replay_cache_that_is_a_link, Check.REPLAY_CACHE, "not a file of", "replay-cache-unusable"
-    ),
-    Fault(ntlm_plugin, Check.PLUGINS, "mech.ntlmssp.conf loads", "ntlm"),
-    Fault(two_bindings, Check.BINDING, "both installed", "accepted"),
+    Fault(no_keytab, "NW005", "There is no keytab", "keytab-unusable"),
+    Fault(empty_keytab, "NW005", "empty or damaged", "keytab-unusable"),
+    Fault(keytab_without_keys, "NW005", "no keys in it", "keytab-unusable"),
+    Fault(damaged_keytab, "NW005", "empty or damaged", "keytab-unusable"),
+    Fault(keytab_cut_off, "NW005", "empty or damaged", "keytab-unusable"),
+    Fault(unreadable_keytab, "NW005", "cannot be read by uid", "keytab-unusable"),
+    Fault(keytab_in_a_closed_directory, "NW005", "may not enter", "keytab-unusable"),
+    Fault(keytab_open_to_all, "NW006", "open to every user", "accepted"),
+    Fault(directory_open_to_all, "NW006", "can put another keytab", "accepted"),
+    Fault(other_service, "NW007", "no key for HTTP/.* but for host/", "spn-not-in-keytab"),
+    Fault(other_host, "NW007", "but for HTTP/www-", "spn-not-in-keytab"),
+    Fault(other_case, "NW007", "but for HTTP/[A-Z-]*OTHER-CASE", "spn-not-in-keytab"),
+    Fault(other_case_of_the_service, "NW007", "but for http/", "spn-not-in-keytab"),
+    Fault(stale_keytab, "NW015", "kvno 2, .* newest is 1", "stale-keytab"),
+    Fault(kdc_from_a_backup, "NW015", "kvno 3, .* newest is 6", "stale-ticket"),
+    Fault(account_made_anew, "NW015", "another key for HTTP/", "wrong-key"),
+    Fault(account_deleted, "NW015", "The KDC knows no HTTP/", "no-credentials", None, NOBODY),
+    Fault(merged_keytab, "NW010", "Different keys with the same kvno", "accepted"),
+    Fault(rc4_only, "NW008", "no AES key, only arcfour", "enctype-missing"),
+    Fault(rc4_beside, "NW009", "Weak keys beside strong ones", "accepted"),
+    Fault(aes256_missing, "NW015", "no key of aes256", "enctype-missing"),
+    Fault(enctype_excluded, "NW016", "wrong-key", "wrong-key"),
+    Fault(no_krb5_conf, "NW003", "There is no ", "accepted"),
+    Fault(no_default_realm, "NW003", "names no default realm", "accepted"),
+    Fault(broken_krb5_conf, "NW003", "cannot be used by uid", "krb5-conf-unusable"),
+    Fault(clock_ahead, "NW014", "6.. s ahead of", "clock-skew", set_the_clock),
+    Fault(clock_behind, "NW014", "(5..|6..) s behind", "clock-skew", set_the_clock),
+    Fault(kdc_down, "NW013", "Cannot contact any KDC", "no-credentials", None, NOBODY),
+    Fault(kdc_at_another_port, "NW013", "Cannot contact", "no-credentials", None, NOBODY),
+    Fault(kdc_that_is_silent, "NW013", "no answer within", "no-credentials", None, NOBODY),
+    Fault(other_default_realm, "NW013", "Cannot find KDC", "no-credentials", None, NOBODY),
+    Fault(unknown_host, "NW011", "is not known here", "no-credentials", None, NOBODY),
+    Fault(reverse_name_differs, "NW012", "becomes node-", "spn-not-in-keytab"),
+    Fault(alias_of_another_name, "NW012", "becomes node-", "spn-not-in-keytab"),
+    Fault(no_replay_cache_directory, "NW004", "no directory", "replay-cache-unusable"),
+    Fault(read_only_replay_cache, "NW004", "cannot be written", "replay-cache-unusable"),
+    Fault(replay_cache_that_is_a_link, "NW004", "not a file of", "replay-cache-unusable"),
+    Fault(ntlm_plugin, "NW002", "mech.ntlmssp.conf loads", "ntlm"),
+    Fault(two_bindings, "NW001", "both installed", "accepted"),
 ]
 
 
@@ -343,7 +344,7 @@ FAULTS = [
 def test_fault(machine, fault):
     arguments = ["--hostname", machine.host]
     assert machine.doctor(*arguments) == []
-    found = {"mending": fault.mending, "authorization": None, "then": None}
+    found = {"repair": fault.repair, "authorization": None, "then": None}
     found |= fault.breaking(machine) or {}
     authorization = fault.authorization(machine) if fault.authorization else found["authorization"]
     if authorization is None:
@@ -355,9 +356,9 @@ def test_fault(machine, fault):
         assert re.search(fault.says, finding["found"]), finding["found"]
         assert finding["remedy"]
     finally:
-        if mend := found["mending"]:
-            mend(machine)
-    if not mend:
+        if found["repair"]:
+            found["repair"](machine)
+    if not found["repair"]:
         machine.type(finding["command"])
     if found["then"]:
         found["then"]()
@@ -379,7 +380,7 @@ def test_dead_dns_and_a_dead_kdc(machine):
     began = time.monotonic()
     dns, kdc = machine.doctor("--hostname", machine.host)
     assert time.monotonic() - began < 15
-    assert (dns["id"], kdc["id"]) == (Check.NAMES, Check.KDC)
+    assert (dns["id"], kdc["id"]) == ("NW011", "NW013")
     assert "DNS does not answer" in dns["found"]
     assert "no answer within" in kdc["found"]
 
@@ -390,7 +391,8 @@ def test_a_healthy_machine_is_told_so_in_no_time(machine):
     assert time.monotonic() - began < 3
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
-    assert [line.split()[:2] for line in lines] == [["ok", c] for c in Check if c < "NW020"]
+    told = [line.split()[:2] for line in lines]
+    assert sorted(told) == [["ok", check.id] for check in CHECKS if check.id < "NW020"]
     assert "\x1b" not in done.stdout
 
 
@@ -440,6 +442,27 @@ def test_it_shows_no_key_and_changes_nothing(machine):
             assert text[:16] not in said
 
 
+def test_list_says_what_has_to_be_so():
+    done = subprocess.run(
+        [sites.BIN / "negotiate-wsgi", "doctor", "--list"], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("NW001  binding: The acceptor in use can be loaded")
+    assert len(lines) == len(CHECKS)
+    for line, check in zip(lines, CHECKS, strict=True):
+        assert re.fullmatch(rf"{check.id}  {re.escape(check.subject)}: [A-Z].+\.", line)
+
+
+def test_checks_are_declared_once_and_in_an_order_that_can_be_followed():
+    ids = [check.id for check in gather()]
+    assert len(ids) == len(set(ids))
+    seen = set()
+    for check in gather():
+        assert check.after <= seen, f"{check.id} comes before its premises"
+        seen.add(check.id)
+
+
 def test_without_its_extra_it_says_what_to_install():
     program = "import sys; sys.modules['krb5'] = None; from negotiate_wsgi.__main__ import main; main(['doctor'])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
@@ -448,7 +471,7 @@ def test_without_its_extra_it_says_what_to_install():
 
 
 def test_in_the_throwaway_realm_too_what_it_says_is_to_be_typed(tmp_path):
-    """As in the README: the keytab is broken on purpose, and mended by what the doctor says."""
+    """As in the README: the keytab is broken on purpose, and repaired by what the doctor says."""
     script = """set -e
     negotiate-wsgi doctor >before
     KRB5_KTNAME=$PWD/wrong; export KRB5_KTNAME

@@ -16,7 +16,7 @@ from helpers import wait_until
 from machine import AdministeredRealm, Machine, as_a_user
 from sites import LARGE
 
-from negotiate_wsgi.doctor.finding import Check
+from negotiate_wsgi.doctor.run import gather
 
 SAMPLES = sites.TESTS.parent / "samples"
 PORTS = ("8000", "8001", "8003", "8011", "8012", "8443")
@@ -106,7 +106,7 @@ class Lacking:
     port: str
     file: str
     line: str
-    check: Check
+    check: str
     says: str
     path: str = "/"
 
@@ -114,19 +114,19 @@ class Lacking:
 TLS_PROXY = "bash samples/behind "
 LACKING = [
     Lacking(GUNICORN, "8000", "gunicorn.conf.py", "limit_request_field_size = 131072",
-            Check.HEADER, "Less than 8 KB; larger is answered with 4.*gunicorn"),
+            "NW025", "Less than 8 KB; larger is answered with 4.*gunicorn"),
     Lacking(UWSGI, "8001", "uwsgi.ini", "buffer-size = 65535",
-            Check.HEADER, "Less than 8 KB; larger is answered with a closed .*uWSGI", "/wiki"),
+            "NW025", "Less than 8 KB; larger is answered with a closed .*uWSGI", "/wiki"),
     Lacking(APACHE, "8003", "apache.conf", "LimitRequestFieldSize 131072",
-            Check.HEADER, "Less than 8 KB; larger is answered with 400.*Apache"),
+            "NW025", "Less than 8 KB; larger is answered with 400.*Apache"),
     Lacking(APACHE, "8003", "apache.conf", "WSGIPassAuthorization On",
-            Check.URL_SIGN_ON, "asks again, as if no ticket had been sent"),
+            "NW023", "asks again, as if no ticket had been sent"),
     Lacking(f"{TLS_PROXY} nginx", "8443", "nginx.conf", "large_client_header_buffers 4 128k;",
-            Check.HEADER, "Less than 8 KB; larger is answered with 400.*nginx"),
+            "NW025", "Less than 8 KB; larger is answered with 400.*nginx"),
     Lacking(f"{TLS_PROXY} nginx", "8443", "nginx.conf",
-            "proxy_set_header X-Forwarded-Proto $scheme;", Check.COOKIE, "without Secure over TLS"),
+            "proxy_set_header X-Forwarded-Proto $scheme;", "NW024", "without Secure over TLS"),
     Lacking(f"{TLS_PROXY} haproxy", "8443", "haproxy.cfg", "tune.bufsize 131072",
-            Check.HEADER, "8 KB; larger is answered with 400.*HAProxy"),
+            "NW025", "8 KB; larger is answered with 400.*HAProxy"),
 ]  # fmt: skip
 
 
@@ -142,7 +142,7 @@ def test_a_sample_that_lacks_a_line(machine, deploy, large_ticket, case):
     [finding] = machine.doctor("--url", deployment.url)
     assert finding["id"] == case.check
     assert re.search(case.says, f"{finding['found']} {finding['remedy']}"), finding
-    if case.check is Check.HEADER:
+    if case.check == "NW025":
         assert status_of_a_user_in_1000_groups(machine, deployment, large_ticket) != "200"
     deployment.write(case.file, lacking.replace("# here", finding["command"]))
     deployment.start()
@@ -173,13 +173,13 @@ def test_an_untrusted_certificate(machine, deploy):
     deployment = deploy(f"{TLS_PROXY} nginx", "8443")
     deployment.start()
     [finding] = machine.doctor("--url", deployment.url)
-    assert (finding["id"], finding["status"]) == (Check.TLS, "warning")
+    assert (finding["id"], finding["status"]) == ("NW021", "problem")
     assert "self-signed certificate" in finding["found"]
 
 
 def test_a_server_that_is_not_there(machine):
     [finding] = machine.doctor("--url", f"http://localhost:{sites.free_port()}/")
-    assert finding["id"] == Check.ANSWER
+    assert finding["id"] == "NW020"
     assert "Connection refused" in finding["found"]
 
 
@@ -224,12 +224,12 @@ def app(machine, deploy):
 @pytest.mark.parametrize(
     ("name", "check", "says"),
     [
-        ("unguarded", Check.CHALLENGE, "200 and not 401: no sign-on is asked for here"),
-        ("twice", Check.CHALLENGE, "2 challenges of Negotiate"),
-        ("basic", Check.CHALLENGE, "401, with Basic realm=x"),
-        ("not_you", Check.URL_SIGN_ON, "403 to your ticket. not-authorized"),
-        ("other_host", Check.URL_SIGN_ON, "401 to your ticket. wrong-service"),
-        ("impostor", Check.URL_SIGN_ON, "200, but the server has not proved itself"),
+        ("unguarded", "NW022", "200 and not 401: no sign-on is asked for here"),
+        ("twice", "NW022", "2 challenges of Negotiate"),
+        ("basic", "NW022", "401, with Basic realm=x"),
+        ("not_you", "NW023", "403 to your ticket. not-authorized"),
+        ("other_host", "NW023", "401 to your ticket. wrong-service"),
+        ("impostor", "NW023", "200, but the server has not proved itself"),
     ],
 )
 def test_an_application(machine, app, name, check, says):
@@ -243,11 +243,11 @@ def test_a_good_one(machine, app):
     deployment = app("good")
     assert machine.doctor("--url", deployment.url) == []
     said = machine.run("negotiate-wsgi", "doctor", "--url", deployment.url).stdout
-    for check in Check:
-        assert f"ok       {check}  {check.subject}: " in said
+    for check in gather():
+        assert f"ok       {check.id}  {check.subject}: " in said
     assert "64 KB" in said
     by_address = machine.doctor("--url", deployment.url.replace("localhost", "127.0.0.1"))
-    assert [finding["id"] for finding in by_address] == [Check.URL_SIGN_ON]
+    assert [finding["id"] for finding in by_address] == ["NW023"]
     assert "is an address" in by_address[0]["found"]
 
 
@@ -256,7 +256,7 @@ def test_a_server_without_its_keytab(machine, app):
     shutil.move(machine.keytab, machine.directory / "elsewhere")
     arguments = ["--keytab", machine.directory / "elsewhere", "--url", deployment.url]
     [finding] = machine.doctor(*arguments)
-    assert finding["id"] == Check.URL_SIGN_ON
+    assert finding["id"] == "NW023"
     assert "500 to your ticket. keytab-unusable" in finding["found"]
 
 
@@ -264,12 +264,12 @@ def test_without_a_ticket(machine, app):
     deployment = app("good")
     (machine.directory / "ccache").unlink()
     [finding] = machine.doctor("--url", deployment.url)
-    assert (finding["id"], finding["status"]) == (Check.URL_SIGN_ON, "warning")
+    assert (finding["id"], finding["status"]) == ("NW023", "warning")
     assert finding["command"] == "kinit"
 
 
 def test_a_ticket_that_is_older_than_the_key(machine, app, realm):
-    """And the server's log says so; kinit, as the doctor says, mends it."""
+    """And the server's log says so; kinit, as the doctor says, repairs it."""
     deployment = app("good")
     subprocess.run(
         ["kvno", machine.spn], env=machine.environ, check=True, stdout=subprocess.DEVNULL
@@ -277,7 +277,7 @@ def test_a_ticket_that_is_older_than_the_key(machine, app, realm):
     machine.keytab.unlink()
     realm.kadmin("ktadd", "-k", str(machine.keytab), machine.spn)
     [finding] = machine.doctor("--url", deployment.url)
-    assert finding["id"] == Check.URL_SIGN_ON
+    assert finding["id"] == "NW023"
     assert "401 to your ticket. stale-ticket" in finding["found"]
     records = (machine.directory / "samples" / "records").read_text()
     assert "reason='stale-ticket'" in records

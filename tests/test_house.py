@@ -24,7 +24,7 @@ BESIDE = {
     "doctor": {"reasons", "exceptions", "identity", "wire", "acceptors"},
     "testing": {"reasons", "exceptions", "identity", "wire", "acceptors"},
     "debug": {*LADDER, "doctor"},
-    "pytest_plugin": {"realm", "testing", "doctor"},
+    "pytest_plugin": {"exceptions", "realm", "testing", "doctor"},
     "__main__": {"exceptions", "realm", "doctor"},
 }
 OWNERS = {
@@ -33,7 +33,7 @@ OWNERS = {
     "itsdangerous": {"request.session"},
     "ctypes": {"acceptors.pykerberos"},
     "spnego": {"doctor.initiator"},
-    "krb5": {"acceptors.gssapi", "acceptors.insight", "doctor.kdc", "doctor.machine"},
+    "krb5": {"acceptors.gssapi", "acceptors.insight", "doctor.client"},
     "subprocess": {"realm.programs"},
     "k5test": {"realm.realm"},
     "valkey": set(),

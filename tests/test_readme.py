@@ -12,7 +12,6 @@ from helpers import is_asked
 from sites import WsgiSite
 
 from negotiate_wsgi import NegotiateMiddleware, Reason
-from negotiate_wsgi.doctor.finding import Check
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -91,11 +90,6 @@ def test_the_two_commands_are_on_the_first_screen():
 @pytest.mark.parametrize("reason", Reason, ids=str)
 def test_every_reason_is_in_the_table(reason):
     assert f"| `{reason}` | {reason.status} | {reason.cause} | {reason.remedy} |" in README
-
-
-@pytest.mark.parametrize("check", Check, ids=str)
-def test_every_check_is_in_the_table(check):
-    assert f"| `{check}` | {check.subject} | " in README
 
 
 def test_links_lead_somewhere():

@@ -1,4 +1,4 @@
-"""What is this token, and why would it be refused? Read, not decrypted: what stands in clear text."""
+"""What is this token, and why would it be refused? Only what stands in clear text is read."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 from dataclasses import dataclass, replace
 
 from negotiate_wsgi.acceptors.insight import read_keytab
+from negotiate_wsgi.doctor.printable import printable
 from negotiate_wsgi.exceptions import AcceptorError
 from negotiate_wsgi.reasons import Reason, Refusal
 from negotiate_wsgi.wire.authorization import read_token
@@ -55,21 +56,25 @@ class Explanation:
         if self.ticket and self.keytab:
             facts.append(("keytab", self.keytab.name))
             facts.extend(("has", line) for line in self.keytab.in_words(self.ticket.spn))
-        return [(label, _printable(text)) for label, text in facts]
+        return [(label, printable(text)) for label, text in facts]
 
     @property
     def verdict(self) -> list[tuple[str, str]]:
-        """The same of why it would be refused, and what to mend."""
+        """In the same way, why it would be refused, and what to do."""
         if not self.refusal:
             return [
                 ("verdict", "nothing that can be read is against it: the keytab has its key"),
-                ("", "If it is refused all the same, the server's log says why: a clock, a replay, "
+                ("", "If the server refuses it, the server's log says why: a clock, a replay, or "
                  "another account's key of the same number."),
             ]  # fmt: skip
         reason = self.refusal.reason
-        told = [("refused", f"{reason}: {reason.cause}"), ("", _printable(self.refusal.detail))]
-        told += [("mend", reason.remedy), ("", _WITHOUT_A_TICKET * (reason is Reason.NTLM))]
-        return [(label, text) for label, text in told if text]
+        told = [("refused", f"{reason}: {reason.cause}")]
+        if self.refusal.detail:
+            told.append(("", printable(self.refusal.detail)))
+        told.append(("remedy", reason.remedy))
+        if reason is Reason.NTLM:
+            told.append(("", _WITHOUT_A_TICKET))
+        return told
 
 
 def explain(text: str, keytab: str | None = None, service: str = "HTTP") -> Explanation:
@@ -105,13 +110,8 @@ def _read(token68: str) -> Explanation:
     return Explanation(kind, len(token), offers_in_words(token), Ticket.of(token))
 
 
-def _printable(text: str) -> str:
-    """The token is a stranger's: what it names must not drive a terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
 def run_explain(text: str, keytab: str | None, service: str) -> int:
-    """Print what is to say of *text*. Returns 0, or 1 where it is refused, 2 where we are at fault."""
+    """Print what can be said of *text*. Returns 0, or 1 where it is refused, 2 where we are at fault."""
     found = explain(text, keytab, service)
     for label, words in (*found.facts, *found.verdict):
         sys.stdout.write(f"{label:8} {words}\n")

@@ -1,0 +1,56 @@
+"""Which acceptor does the site use? The one that it names, made as the settings make it."""
+
+from __future__ import annotations
+
+import pkgutil
+from importlib import metadata
+
+from negotiate_wsgi.acceptors.protocol import Acceptor
+from negotiate_wsgi.exceptions import ConfigurationError
+
+
+def open_acceptor(name: str, service: str, hostname: str | None, keytab: str | None) -> Acceptor:
+    """The acceptor *name*: ``pykerberos``, ``gssapi`` or ``package.module:name``.
+
+    The other arguments are those of the first two. Raises `ConfigurationError`.
+    """
+    if name == "pykerberos":
+        from negotiate_wsgi.acceptors.pykerberos import PykerberosAcceptor
+
+        return PykerberosAcceptor(service, hostname, keytab)
+    if name == "gssapi":
+        from negotiate_wsgi.acceptors.gssapi import GssapiAcceptor
+
+        return GssapiAcceptor(service, hostname, keytab)
+    return _named(name)
+
+
+def _named(name: str) -> Acceptor:
+    if ":" not in name:
+        raise ConfigurationError(
+            f"acceptor {name!r}: write pykerberos, gssapi or package.module:name"
+        )
+    try:
+        found = pkgutil.resolve_name(name)
+    except (ImportError, AttributeError, ValueError) as exc:
+        raise ConfigurationError(
+            f"the acceptor {name} cannot be imported ({exc}): let PYTHONPATH name its directory, "
+            "as it does for the server"
+        ) from exc
+    if isinstance(found, type) or not callable(getattr(found, "accept", None)):
+        raise ConfigurationError(f"{name} is not an acceptor: it is {type(found).__name__}")
+    acceptor: Acceptor = found
+    return acceptor
+
+
+def tries_every_key(acceptor: Acceptor) -> bool:
+    """Whether each token is tried with every key of the keytab: pykerberos leaves no choice."""
+    return any(kind.__name__ == "PykerberosAcceptor" for kind in type(acceptor).__mro__)
+
+
+def version_of(package: str) -> str | None:
+    """The version of *package* that is installed, None if none is."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

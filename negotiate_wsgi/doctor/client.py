@@ -1,0 +1,112 @@
+"""What does a client of Kerberos get here? Asked without touching the caller's own tickets."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from negotiate_wsgi.doctor.setup import Setup, host_of
+from negotiate_wsgi.exceptions import ConfigurationError, NegotiateError
+
+try:
+    import krb5
+
+    from negotiate_wsgi.doctor.initiator import InitiatorError, TicketInitiator
+except ImportError as exc:
+    raise ConfigurationError(
+        "pyspnego with Kerberos is missing: pip install 'negotiate-wsgi[doctor]'"
+    ) from exc
+
+# Of krb5's own table of errors, whose numbers are stable.
+_UNREACHABLE = {-1765328228, -1765328230, -1765328164}
+_ANOTHER_KEY = {-1765328360, -1765328353}
+
+
+class ClientError(NegotiateError):
+    """There is no answer, or no ticket, in the library's own words."""
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether the KDC knows no such SPN."""
+        return "not found in Kerberos database" in str(self)
+
+
+def default_realm() -> str | None:
+    """What krb5.conf names. Raises `ClientError` where it cannot be used."""
+    try:
+        context = krb5.init_context()
+    except krb5.Krb5Error as error:
+        raise ClientError(str(error)) from error
+    try:
+        return krb5.get_default_realm(context).decode()
+    except krb5.Krb5Error:
+        return None
+
+
+def clock_ahead(setup: Setup) -> float | None:
+    """By how many seconds the KDC's clock is ahead of ours; None if it does not say.
+
+    Raises `ClientError` where no KDC answers.
+    """
+    for principal in dict.fromkeys(key.principal for key in setup.keytab.keys):
+        try:
+            credential = _initial_credential(setup, principal)
+        except krb5.Krb5Error as error:
+            if error.err_code in _UNREACHABLE:
+                raise ClientError(str(error)) from error
+        else:
+            return credential.times.authtime + 0.5 - time.time()
+    return None
+
+
+@dataclass(frozen=True)
+class Client:
+    """Who asks for a ticket for *spn*: its own account if the keytab has its key, else the caller.
+
+    :param has_another_key: whether the KDC refused the keytab's key for that account.
+    """
+
+    spn: str
+    credentials: tuple[krb5.Creds, ...]
+    has_another_key: bool
+
+    @classmethod
+    def of(cls, setup: Setup, spn: str) -> Client:
+        try:
+            return cls(spn, (_initial_credential(setup, spn),), False)
+        except krb5.Krb5Error as error:
+            has_another_key = error.err_code in _ANOTHER_KEY
+        try:
+            cache = list(krb5.cc_default(krb5.init_context()))
+        except krb5.Krb5Error:
+            cache = []
+        tickets = tuple(c for c in cache if str(c.server).startswith("krbtgt/"))
+        return cls(spn, tickets, has_another_key)
+
+    def sign_on(self, service: str) -> TicketInitiator:
+        """A sign-on with a ticket that the KDC issues now. Raises `ClientError`."""
+        try:
+            return TicketInitiator(self._copy(), host_of(self.spn), service)
+        except (krb5.Krb5Error, InitiatorError) as error:
+            raise ClientError(str(error)) from error
+
+    def _copy(self) -> str:
+        """A cache in memory: the caller's own stays as it is, and an old ticket in it unused."""
+        context = krb5.init_context()
+        if self.credentials:
+            client = self.credentials[0].client
+        else:
+            client = krb5.parse_name_flags(context, self.spn.encode())
+        copy = krb5.cc_new_unique(context, b"MEMORY")
+        krb5.cc_initialize(context, copy, client)
+        for credential in self.credentials:
+            krb5.cc_store_cred(context, copy, credential)
+        return f"MEMORY:{(copy.name or b'').decode()}"
+
+
+def _initial_credential(setup: Setup, principal: str) -> krb5.Creds:
+    context = krb5.init_context()
+    client = krb5.parse_name_flags(context, principal.encode())
+    keytab = krb5.kt_resolve(context, setup.keytab.name.encode())
+    options = krb5.get_init_creds_opt_alloc(context)
+    return krb5.get_init_creds_keytab(context, client, options, keytab)

@@ -1,0 +1,24 @@
+"""How is a stranger's text shown? Without the characters that drive a terminal."""
+
+from __future__ import annotations
+
+_LONGEST = 2000  # characters
+
+
+def printable(text: str) -> str:
+    """*text* on one line, with what cannot be printed escaped, and cut where it is very long.
+
+    Escape sequences, line feeds and marks of direction can overwrite, hide or forge what stands
+    around them, and a terminal may even answer some of them.
+    """
+    if len(text) > _LONGEST:
+        text = f"{text[:_LONGEST]}..."
+    if text.isprintable():
+        return text
+    return "".join(map(_escaped, text))
+
+
+def _escaped(character: str) -> str:
+    if character.isprintable():
+        return character
+    return character.encode("unicode_escape").decode()

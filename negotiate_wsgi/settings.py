@@ -182,6 +182,7 @@ _READERS: dict[str, Callable[[str, str], Any]] = {
     "unauthorized": _object,
     "forbidden": _object,
     "discard_body": _number,
+    "discard_seconds": _number,
     "on_decision": _object,
     "acceptor": _acceptor,
     "secret_key_file": _text,

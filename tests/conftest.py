@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 import sites
@@ -31,7 +32,23 @@ for name in list(os.environ):
 
 
 class World(Realm):
-    """A realm, and the tickets that each scenario needs."""
+    """A realm, and the tickets that each scenario needs.
+
+    All tests of a process share it. What one of them does to the keytab or to a user's tickets is
+    undone before the next one, so that any order of tests is as good as any other.
+    """
+
+    def keep(self):
+        """From here on, `put_back` restores the keytab and the tickets as they are now."""
+        files = [self.keytab, self.ccache("alice"), self.ccache("bob")]
+        self._kept = {Path(file): Path(file).read_bytes() for file in files}
+
+    def put_back(self):
+        for file, content in self._kept.items():
+            if not file.exists() or file.read_bytes() != content:
+                new = file.with_suffix(".new")
+                new.write_bytes(content)
+                new.rename(file)
 
     def initiator(self, spn="HTTP/localhost", user="alice", **options):
         return Initiator(self.ccache(user), f"{spn}@{self.name}", **options)
@@ -62,7 +79,16 @@ def realm(tmp_path_factory):
             realm.add_service(f"{service}/localhost")
         realm.kadmin("addprinc", "-randkey", "HTTP/no-key.test")
         break_keys(realm)
+        realm.keep()
         yield realm
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left_behind(request):
+    yield
+    realm = request.node.funcargs.get("realm")
+    if isinstance(realm, World):
+        realm.put_back()
 
 
 def break_keys(realm):
@@ -155,12 +181,26 @@ def skewed(realm):
     return token_at("+10m", realm.ccache("alice"), f"HTTP/localhost@{realm.name}")
 
 
-@pytest.fixture(scope="session", params=sites.KINDS)
-def site(request, realm):
+@pytest.fixture(scope="session")
+def open_sites(realm):
+    """Opens a site of a kind once, and keeps it for all tests to come."""
+    opened = {}
+
+    def open_site(kind):
+        if kind not in opened:
+            opened[kind] = sites.open_site(kind)
+        return opened[kind]
+
+    yield open_site
+    for site in opened.values():
+        site.close()
+
+
+# Not of the session's scope: tests in random order would start the servers over and over.
+@pytest.fixture(params=sites.KINDS)
+def site(request, open_sites):
     """The application of table_app, in process and behind each server."""
-    site = sites.open_site(request.param)
-    yield site
-    site.close()
+    return open_sites(request.param)
 
 
 def site_where(kind, variable, value):

@@ -98,7 +98,7 @@ def is_asked(answer):
     return answer.status == 401 and answer.challenges == ["Negotiate"]
 
 
-def wait_until(true, seconds=20):
+def wait_until(true, seconds=120):
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline

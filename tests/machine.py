@@ -118,7 +118,7 @@ class Machine:
     def run(self, *command, typed=""):
         return subprocess.run(
             [*self.prefix, *map(str, command)], env=self.environ, input=typed,
-            capture_output=True, text=True, timeout=120,
+            capture_output=True, text=True, timeout=300,
         )  # fmt: skip
 
     def doctor(self, *arguments):
@@ -149,8 +149,8 @@ class Machine:
         pid, terminal = pty.fork()
         if pid == 0:
             os.execvpe((self.prefix + shell)[0], self.prefix + shell, self.environ)
-        said, deadline = b"", time.monotonic() + 60
-        while time.monotonic() < deadline and select.select([terminal], [], [], 60)[0]:
+        said, deadline = b"", time.monotonic() + 120
+        while time.monotonic() < deadline and select.select([terminal], [], [], 120)[0]:
             try:
                 said += os.read(terminal, 4096)
             except OSError:  # the terminal's other side is closed

@@ -114,7 +114,7 @@ class HttpSite:
         return f"http://localhost:{self.port}"
 
     def request(self, path, authorization=None, *, method="GET", headers=(), body=b""):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         fields = dict(headers)
         if authorization is not None:
             fields["Authorization"] = authorization
@@ -179,7 +179,7 @@ def is_open(port):
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def wait_for(port, process, seconds=20):
+def wait_for(port, process, seconds=120):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         assert process.poll() is None, f"the server ended with {process.returncode}"

@@ -5,21 +5,18 @@ import subprocess
 
 import pytest
 import requests
-import sites
 from requests_gssapi import DISABLED, REQUIRED, HTTPSPNEGOAuth
 
 SERVERS = ["gunicorn-sync", "gunicorn-gthread", "uwsgi", "waitress"]
 
 
-@pytest.fixture(scope="module", params=SERVERS)
-def server(request, realm):
-    site = sites.HttpSite(request.param)
-    yield site
-    site.close()
+@pytest.fixture(params=SERVERS)
+def server(request, open_sites):
+    return open_sites(request.param)
 
 
 def curl(realm, user, *arguments):
-    command = ["curl", "--silent", "--show-error", "--include", "--max-time", "20", *arguments]
+    command = ["curl", "--silent", "--show-error", "--include", "--max-time", "120", *arguments]
     environ = {"PATH": "/usr/bin:/bin", **realm.environ_of(user)}
     return subprocess.run(command, env=environ, capture_output=True, text=True).stdout
 
@@ -69,14 +66,14 @@ def test_requests_gssapi_verifies_the_server_on_every_status(server, realm, path
     """REQUIRED raises where the mutual token is missing or wrong."""
     auth = HTTPSPNEGOAuth(mutual_authentication=REQUIRED)
     url = f"{server.url}/required/?do={path}"
-    answer = requests.get(url, auth=auth, allow_redirects=False, timeout=20)
+    answer = requests.get(url, auth=auth, allow_redirects=False, timeout=120)
     expected = {"report": 200, "redirect": 302}.get(path) or int(path)
     assert answer.status_code == expected
 
 
 def test_requests_gssapi_refused(server, realm):
     auth = HTTPSPNEGOAuth(mutual_authentication=DISABLED)
-    answer = requests.get(f"{server.url}/other-realm-only/", auth=auth, timeout=20)
+    answer = requests.get(f"{server.url}/other-realm-only/", auth=auth, timeout=120)
     assert answer.status_code == 403
 
 
@@ -86,7 +83,7 @@ def test_fifty_uploads_of_a_megabyte(server, realm, size):
     with requests.Session() as session:
         session.auth = HTTPSPNEGOAuth(mutual_authentication=REQUIRED)
         url = f"{server.url}/required/?do=upload"
-        answers = [session.post(url, data=bytes(size), timeout=30) for _ in range(50)]
+        answers = [session.post(url, data=bytes(size), timeout=120) for _ in range(50)]
     assert {answer.text for answer in answers} == {f"{size} bytes from alice@EXAMPLE.TEST"}
     assert [len(answer.history) for answer in answers] == [1] * 50
 

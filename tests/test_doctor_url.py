@@ -35,6 +35,11 @@ def realm():
 
 @pytest.fixture
 def machine(realm, tmp_path):
+    # There is one localhost only, and a test may have changed its key: it gets a new one each time.
+    realm.kadmin("delprinc", "-force", "HTTP/localhost")
+    os.unlink(realm.keytab)
+    realm.add_service("HTTP/localhost")
+    realm.kinit("alice")
     return Machine(realm, tmp_path / "machine", "localhost")
 
 

@@ -24,7 +24,7 @@ def tell(found):
 
 def run(*arguments, **options):
     command = [str(Path(sys.executable).parent / "negotiate-wsgi"), "explain", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, **options)
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
 
 
 def test_a_ticket_for_a_key_that_is_there(realm):

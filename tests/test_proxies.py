@@ -68,7 +68,7 @@ class Site:
 
     def close(self):
         self._process.terminate()
-        self._process.wait(20)
+        self._process.wait(120)
 
 
 @pytest.fixture(params=["nginx", "haproxy"])

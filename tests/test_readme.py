@@ -29,9 +29,10 @@ def test_every_block_is_of_a_kind_that_is_run_or_of_another_system():
 
 @pytest.fixture
 def www(realm):
-    if "HTTP/www.example.com" not in realm.kadmin("listprincs"):
-        realm.add_service("HTTP/www.example.com")
+    if not realm.has_user("root/admin"):
+        realm.kadmin("addprinc", "-randkey", "HTTP/www.example.com")
         realm.add_user("root/admin")
+    realm.kadmin("ktadd", "-k", realm.keytab, "-norandkey", "HTTP/www.example.com")
     return realm
 
 

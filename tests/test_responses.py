@@ -1,6 +1,9 @@
 """What do we say when the answer is no?"""
 
 import io
+import socket
+import threading
+import time
 
 import pytest
 from werkzeug.test import EnvironBuilder
@@ -77,10 +80,11 @@ class Input(io.BytesIO):
         return chunk
 
 
-def left_after_discarding(limit, sent=1000, terminated=False, **environ):
+def left_after_discarding(limit, sent=1000, terminated=False, seconds=30, **environ):
     body = Input(b"x" * sent)
     body.terminated = terminated
-    discard_body({"wsgi.input": body, "wsgi.input_terminated": terminated, **environ}, limit)
+    environ = {"wsgi.input": body, "wsgi.input_terminated": terminated, **environ}
+    discard_body(environ, limit, seconds)
     return sent - body.tell()
 
 
@@ -89,17 +93,27 @@ def left_after_discarding(limit, sent=1000, terminated=False, **environ):
     [
         (2000, {"CONTENT_LENGTH": "1000"}, 0),
         (1000, {"CONTENT_LENGTH": "1000"}, 0),
-        (999, {"CONTENT_LENGTH": "1000"}, 1),
+        (2000, {"CONTENT_LENGTH": "0001000"}, 0),
+        (2000, {"CONTENT_LENGTH": "0" * 10_000 + "1000"}, 0),
+        # Where more is announced than would be read, nothing is.
+        (999, {"CONTENT_LENGTH": "1000"}, 1000),
+        (999, {"CONTENT_LENGTH": "1000", "terminated": True}, 1000),
+        (2000, {"CONTENT_LENGTH": "1" * 19}, 1000),
+        (2000, {"CONTENT_LENGTH": "1" * 5000}, 1000),
         (2000, {"CONTENT_LENGTH": "600"}, 400),
+        (2000, {"CONTENT_LENGTH": "0"}, 1000),
         (0, {"CONTENT_LENGTH": "1000"}, 1000),
         (2000, {}, 1000),
         (2000, {"CONTENT_LENGTH": ""}, 1000),
         (2000, {"CONTENT_LENGTH": "-1"}, 1000),
         (2000, {"CONTENT_LENGTH": "many"}, 1000),
         (2000, {"CONTENT_LENGTH": "\u0663"}, 1000),
+        # Chunked: the server knows where it ends, and nothing is announced.
         (2000, {"terminated": True}, 0),
         (999, {"terminated": True}, 1),
+        (0, {"terminated": True}, 1000),
         (2000, {"CONTENT_LENGTH": "1000", "HTTP_EXPECT": "100-Continue"}, 1000),
+        (2000, {"CONTENT_LENGTH": "1000", "HTTP_EXPECT": "x, 100-continue"}, 1000),
         (2000, {"terminated": True, "HTTP_EXPECT": "100-continue"}, 1000),
     ],
 )
@@ -107,10 +121,54 @@ def test_discard_body(limit, environ, left):
     assert left_after_discarding(limit, **environ) == left
 
 
-def test_discard_body_of_a_client_that_has_gone_away():
+@pytest.mark.parametrize("problem", [ConnectionResetError, ValueError("not a chunk size")])
+def test_discard_body_of_a_client_that_has_gone_away(problem):
     class Gone:
         def read(self, size):
-            raise ConnectionResetError
+            raise problem
 
-    discard_body({"wsgi.input": Gone(), "CONTENT_LENGTH": "10"}, 100)
+    discard_body({"wsgi.input": Gone(), "CONTENT_LENGTH": "10"}, 100, 30)
     assert left_after_discarding(100, sent=100, CONTENT_LENGTH="100") == 0
+
+
+def test_discard_body_looks_at_the_clock(monkeypatch):
+    class Endless:
+        reads = 0
+
+        def read(self, size):
+            self.reads += 1
+            monkeypatch.setattr(time, "monotonic", lambda: 100 + self.reads)
+            return b"x" * size
+
+    endless = Endless()
+    monkeypatch.setattr(time, "monotonic", lambda: 100)
+    environ = {"wsgi.input": endless, "wsgi.input_terminated": True}
+    discard_body(environ, 2**27, 5)
+    assert endless.reads == 5
+
+
+@pytest.mark.parametrize("key", ["gunicorn.socket", "werkzeug.socket"])
+def test_discard_body_ends_a_body_that_does_not_come(key):
+    """The read below would wait for ever: the client says nothing more, and does not go."""
+    server, client = socket.socketpair()
+    with server, client, server.makefile("rb") as body:
+        client.sendall(b"x" * 10)
+        environ = {"wsgi.input": body, "CONTENT_LENGTH": "1000", key: server}
+        discard_body(environ, 2000, 0.1)
+        server.sendall(b"answer")
+        assert client.recv(10) == b"answer"
+
+
+def test_discard_body_leaves_the_connection_of_a_client_that_sent_all():
+    server, client = socket.socketpair()
+    with server, client, server.makefile("rb") as body:
+        client.sendall(b"x" * 10)
+        discard_body(
+            {"wsgi.input": body, "CONTENT_LENGTH": "10", "gunicorn.socket": server}, 20, 60
+        )
+        assert not any(
+            isinstance(thread, threading.Timer) and not thread.finished.is_set()
+            for thread in threading.enumerate()
+        )
+        client.sendall(b"next")
+        assert server.recv(10) == b"next"

@@ -16,6 +16,9 @@ from helpers import wait_until
 from machine import as_a_user, need_user_namespaces
 from sites import LARGE
 
+#: The samples' ports are the same everywhere: one after the other.
+pytestmark = pytest.mark.xdist_group("samples")
+
 ROOT = Path(__file__).parent.parent
 SAMPLES = [
     "wsgi_app.py", "flask_app.py", "django_app.py", "bottle_app.py", "pyramid_app.py",
@@ -50,7 +53,7 @@ def documented(sample):
 
 
 def wait_for_port(port, process):
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         assert process.poll() is None, process.stderr.read()
         with socket.socket() as probe:
@@ -91,7 +94,7 @@ def test_sample(sample, large_ticket):
         assert any("--negotiate" in client for client, _ in conversation)
     finally:
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=20)
+        process.communicate(timeout=120)
     assert not Path(join).exists()
 
 
@@ -130,7 +133,7 @@ def test_the_unit_is_one_and_its_service_answers(tmp_path, realm, large_ticket):
         assert "(no-credentials)" in subprocess.check_output(sign_on, text=True)
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(120)
 
 
 def test_a_samples_own_suite_without_root_and_without_network():
@@ -241,7 +244,7 @@ class ServingDemo:
 
     def end(self, number):
         self.process.send_signal(number)
-        self.process.communicate(timeout=20)
+        self.process.communicate(timeout=120)
         wait_until(lambda: not self.join.parent.exists())
         wait_until(lambda: not sites.is_open(self.port))
         return self.process.returncode

@@ -255,13 +255,16 @@ def test_re_signed_with_something_else():
 
 
 @pytest.mark.parametrize(("seconds", "let_in"), [(-1, False), (0, False), (2, True)])
-def test_expired_by_a_second(seconds, let_in):
+def test_expired_by_a_second(monkeypatch, seconds, let_in):
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now)
     assert is_let_in(site(), signed(payload(int(time.time()) + seconds))) == let_in
 
 
 def test_expiry_is_absolute(monkeypatch):
     guarded = site(SessionCookie(KEY, max_age=100))
     now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now)
     cookie = "=".join(sign_on(guarded))
     for later, status in ((98, 200), (101, 401)):
         monkeypatch.setattr(time, "time", lambda later=later: now + later)

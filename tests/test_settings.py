@@ -225,7 +225,7 @@ def test_uwsgi_s_module(uwsgi, realm):
 
 def test_uwsgi_does_not_start_with_a_wrong_setting_and_says_which(uwsgi):
     _, process = uwsgi(NEGOTIATE_APP="mounted:app", NEGOTIATE_HOSTNAMES="localhost")
-    _, said = process.communicate(timeout=20)
+    _, said = process.communicate(timeout=120)
     assert "no such setting: NEGOTIATE_HOSTNAMES" in said
     assert process.returncode != 0
 

@@ -1,4 +1,4 @@
-"""A minute of tests/siege, and that each part of it can fail."""
+"""A little of tests/siege, and that each part of it can fail."""
 
 import os
 import platform
@@ -23,7 +23,7 @@ def test_nobody_is_mixed_up(realm, acceptor):
 
 
 def test_the_soak_holds():
-    done = run("soak.py", 30)
+    done = run("soak.py", 1)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "good 200" in done.stdout
 
@@ -52,7 +52,7 @@ def test_the_soak_can_fail(monkeypatch, realm, answer, says):
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="atheris is built for x86-64 alone")
 def test_fuzzing_finds_nothing_and_leaves_nothing(tmp_path):
-    done = run("fuzz.py", 20, 1, env={**os.environ, "TMPDIR": str(tmp_path)})
+    done = run("fuzz.py", 5, 1, env={**os.environ, "TMPDIR": str(tmp_path)})
     assert done.returncode == 0, done.stdout[-2000:]
     assert "fuzzed: 1 inputs" in done.stdout
     assert list(tmp_path.iterdir()) == []
@@ -65,7 +65,7 @@ def test_fuzzing_can_find_something(tmp_path):
         "import negotiate_wsgi.wire.authorization as header\nheader.screen = lambda token: None\n"
     )
     places = {"PYTHONPATH": str(tmp_path), "TMPDIR": str(tmp_path)}
-    done = run("fuzz.py", 60, env={**os.environ, **places})
+    done = run("fuzz.py", 600, env={**os.environ, **places})
     assert done.returncode != 0
     assert "AssertionError" in done.stdout + done.stderr
     assert re.search("^broken by [0-9a-f]", done.stdout, re.M)

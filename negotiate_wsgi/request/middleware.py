@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import traceback
 from collections.abc import Callable, Collection, Iterable
@@ -63,7 +64,9 @@ class NegotiateMiddleware:
     :param unauthorized: WSGI application for the body of the 401; a werkzeug ``Response`` is one.
     :param forbidden: the same for the 403.
     :param discard_body: how many bytes of a refused request's body are read and thrown away, so
-        that clients that send everything before they look see the answer. 0 reads none.
+        that clients that send everything before they look see the answer. Nothing is read of a
+        body that is announced to be longer. 0 reads none.
+    :param discard_seconds: how long that may take at the most.
     :param on_decision: a callable that is given a frozen `Decision` whenever the log gets a
         record, for metrics. An exception it raises is logged, and changes nothing.
     :param acceptor: an `Acceptor` in place of pykerberos, which knows its own keys: it cannot be
@@ -86,7 +89,8 @@ class NegotiateMiddleware:
         trusted_origins: Collection[str] | None = None,
         unauthorized: WSGIApplication | None = None,
         forbidden: WSGIApplication | None = None,
-        discard_body: int = 2**20,
+        discard_body: int = 2**27,
+        discard_seconds: float = 30,
         on_decision: OnDecision | None = None,
         acceptor: Acceptor | None = None,
     ) -> None:
@@ -96,6 +100,8 @@ class NegotiateMiddleware:
             raise ConfigurationError("strip_realm= needs realms=: whose users are meant?")
         if not isinstance(discard_body, int) or discard_body < 0:
             raise ConfigurationError("discard_body= takes a number of bytes, 0 or more")
+        if not isinstance(discard_seconds, int | float) or not 0 < discard_seconds < math.inf:
+            raise ConfigurationError("discard_seconds= takes a number of seconds, more than 0")
         if not isinstance(session, SessionCookie | None):
             raise ConfigurationError("session= takes a SessionCookie(secret_key)")
         self.app = app
@@ -107,6 +113,7 @@ class NegotiateMiddleware:
         self._origins = None if trusted_origins is None else Origins.of(trusted_origins)
         self._pages = {401: unauthorized, 403: forbidden}
         self._discard_body = discard_body
+        self._discard_seconds = discard_seconds
         self._decisions = Decisions.of(on_decision)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -195,7 +202,7 @@ class NegotiateMiddleware:
             # The next request is asked for a ticket, which may be another principal's by now.
             start_response = self._session.keep(environ, None, start_response)
             forget(environ)
-        discard_body(environ, self._discard_body)
+        discard_body(environ, self._discard_body, self._discard_seconds)
         page = self._pages.get(status)
         respond = answer(refusal.reason, page, authentication.www_authenticate)
         return respond(environ, start_response)

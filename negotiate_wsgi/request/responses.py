@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import math
+import os
+import socket
+import threading
+import time
 from html import escape
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -16,7 +19,7 @@ from werkzeug.wrappers import Response
 from negotiate_wsgi.reasons import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from _typeshed import OptExcInfo
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -123,28 +126,66 @@ def frame(title: str, content: str) -> Response:
     return response
 
 
-def discard_body(environ: WSGIEnvironment, limit: int) -> None:
-    """Read and throw away up to *limit* bytes of a request's body, if one was announced.
+def discard_body(environ: WSGIEnvironment, limit: int, seconds: float) -> None:
+    """Read and throw away the body of a request that is refused, for at most *seconds*.
 
     RFC 9112 section 9.6: a server that answers and closes while the client still sends may cause
-    a reset that destroys the answer before it is read. A client that expects a 100 (RFC 9110
-    section 10.1.1) waits for our answer and has sent nothing yet.
+    a reset that destroys the answer before it is read. Nothing is read of a body that is announced
+    to be longer than *limit* bytes, because the reset would come all the same; of a body without
+    an announced length (chunked), *limit* bytes. A client that expects a 100 (RFC 9110 section
+    10.1.1) waits for our answer and has sent nothing yet.
+
+    Where the server lets us have the connection (gunicorn, werkzeug), *seconds* end a body that
+    comes slowly or not at all: what the client sends later is not received. Other servers do not
+    let us interrupt a read: there, we look at the clock whenever 64 KiB have come, and the
+    server's own time-out ends a client that sends nothing (``socket-timeout`` of uWSGI, 4 s by
+    default; ``RequestReadTimeout`` of Apache). waitress has received the body before it calls us.
     """
-    if environ.get("HTTP_EXPECT", "").lower() == "100-continue":
+    remaining = _bytes_to_discard(environ, limit)
+    if not remaining:
         return
-    remaining = min(_announced(environ), limit)
-    # A client that has gone away is not ours to mend, and the answer is owed all the same.
-    with contextlib.suppress(OSError):
-        while remaining > 0:
+    deadline = time.monotonic() + seconds
+    # Servers raise what they like where the client has gone away, or sent chunks that are none.
+    # The answer is owed all the same.
+    with contextlib.suppress(Exception), _ended_after(seconds, environ):
+        while remaining and time.monotonic() < deadline:
             chunk = environ["wsgi.input"].read(min(remaining, _CHUNK))
             if not chunk:
                 return
             remaining -= len(chunk)
 
 
-def _announced(environ: WSGIEnvironment) -> float:
-    """How many bytes of body may be read without waiting for what nobody announced."""
+def _bytes_to_discard(environ: WSGIEnvironment, limit: int) -> int:
+    if "100-continue" in environ.get("HTTP_EXPECT", "").lower():
+        return 0
     length = environ.get("CONTENT_LENGTH") or ""
-    if length.isascii() and length.isdigit():
-        return int(length)
-    return math.inf if environ.get("wsgi.input_terminated") else 0
+    if not (length.isascii() and length.isdigit()):
+        # To read what nobody announced would wait for ever, unless the server knows the end.
+        return limit if environ.get("wsgi.input_terminated") else 0
+    digits = length.lstrip("0") or "0"
+    if len(digits) > len(str(limit)):  # int() raises an error at more than 4300 digits
+        return 0
+    announced = int(digits)
+    return announced if announced <= limit else 0
+
+
+@contextlib.contextmanager
+def _ended_after(seconds: float, environ: WSGIEnvironment) -> Iterator[None]:
+    """Let a read of the body find its end after *seconds*, if the server shows its connection."""
+    connection = environ.get("gunicorn.socket") or environ.get("werkzeug.socket")
+    if connection is None:
+        yield
+        return
+    timer = threading.Timer(seconds, _stop_receiving, [connection])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _stop_receiving(connection: socket.socket) -> None:
+    # By a socket of our own: the shutdown() of one with TLS would take the encryption away.
+    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as plain:
+        plain.shutdown(socket.SHUT_RD)

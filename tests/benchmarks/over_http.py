@@ -137,7 +137,7 @@ class Subject:
 
     def stop(self):
         self.process.terminate()
-        self.process.wait(20)
+        self.process.wait(120)
         shutil.rmtree(self.directory)
 
     def load(self, tokens):
@@ -164,7 +164,7 @@ class Subject:
 
     def cookie(self, authorization):
         """What a browser would send after it has signed on."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         connection.request("GET", "/", headers={"Authorization": authorization})
         response = connection.getresponse()
         assert response.status == 200, response.status

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pkgutil
 import re
+import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -111,8 +112,13 @@ def _need_free(
 def _read_session(name: str, path: str, options: dict[str, Any]) -> SessionCookie:
     try:
         content = Path(path).read_bytes()
+        mode = Path(path).stat().st_mode
     except OSError as exc:
         raise ConfigurationError(f"{name}={path!r} cannot be read: {exc.strerror}") from exc
+    if stat.S_ISREG(mode) and mode & (stat.S_IROTH | stat.S_IWOTH):
+        raise ConfigurationError(
+            f"{name}={path!r} is open to every user of this machine: write chmod o-rwx {path}"
+        )
     keys = content.split() if content.isascii() else [content]
     return SessionCookie(keys[0] if keys else b"", fallbacks=keys[1:], **options)
 

@@ -116,7 +116,7 @@ class BrowserServer(sites.HttpSite):
             "gunicorn-gthread",
             f"browser_apps:{application}",
             arguments=["--access-logfile", log, "--access-logformat", "%(s)s %(r)s"],
-            **{"PYTHONPATH": path, "SECRET_KEY": "k" * 32} | environ,
+            **{"PYTHONPATH": path, "SECRET_KEY": "a key of thirty-two bytes or more"} | environ,
         )
 
     @property

@@ -325,7 +325,9 @@ def test_adapter_remembers_names(realm):
 
 @pytest.fixture
 def session_site(realm, init):
-    app = make_app(init, config={"NEGOTIATE_SESSION": SessionCookie("k" * 32)})
+    app = make_app(
+        init, config={"NEGOTIATE_SESSION": SessionCookie("a key of thirty-two bytes or more")}
+    )
 
     @app.route("/sign-off")
     @requires_authentication

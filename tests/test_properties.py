@@ -62,9 +62,8 @@ def test_identities(one, two):
 
 
 def good_cookie():
-    from negotiate_wsgi import Identity
 
-    return properties.session()._sign(Identity("alice@EXAMPLE.TEST"), 3600)
+    return properties.sign("alice@EXAMPLE.TEST", 3600)
 
 
 GOOD_COOKIE = good_cookie()

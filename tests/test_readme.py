@@ -41,7 +41,7 @@ def test_python_blocks(block, www, monkeypatch):
     myapp = ModuleType("myapp")
     myapp.app = hello
     monkeypatch.setitem(sys.modules, "myapp", myapp)
-    monkeypatch.setenv("SECRET_KEY", "k" * 32)
+    monkeypatch.setenv("SECRET_KEY", "a key of thirty-two bytes or more")
     names = {"__name__": "readme"}
     exec(compile(block, "README.md", "exec"), names)
     if "assert" in block:

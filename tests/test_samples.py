@@ -114,7 +114,10 @@ def test_the_unit_is_one_and_its_service_answers(tmp_path, realm, large_ticket):
     credentials, state = tmp_path / "credentials", tmp_path / "state"
     (state / re.search("^StateDirectory=(.*)$", unit, re.MULTILINE)[1]).mkdir(parents=True)
     credentials.mkdir()
-    contents = {"keytab": Path(realm.keytab).read_bytes(), "session-key": b"k" * 32}
+    contents = {
+        "keytab": Path(realm.keytab).read_bytes(),
+        "session-key": b"a key of thirty-two bytes or more",
+    }
     for name in re.findall(r"^LoadCredential=(.*?):", unit, re.MULTILINE):
         (credentials / name).write_bytes(contents[name])
     assigned = unit.replace("%d", str(credentials)).replace("%S", str(state))

@@ -1,5 +1,8 @@
 """Must we ask again next time? The cookie, with an acceptor of our own: no KDC, in milliseconds."""
 
+import dataclasses
+import hashlib
+import json
 import string
 import time
 from http.cookies import SimpleCookie
@@ -18,14 +21,18 @@ from helpers import (
     site_of,
 )
 from sites import WsgiSite
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from negotiate_wsgi import (
+    Accepted,
     ConfigurationError,
+    Identity,
     NegotiateMiddleware,
     SessionCookie,
     forget,
     get_identity,
 )
+from negotiate_wsgi.acceptors.target import KeytabAcceptor, Target
 
 NAME = "negotiate"
 
@@ -135,14 +142,106 @@ def test_name_and_secure_follow_the_rules_of_the_prefix(options, scheme, name, s
     assert back.text == KNOWN
 
 
+TLS = "https://localhost"
+
+
 def test_over_tls_a_cookie_without_the_prefix_does_not_count():
     """Whoever can write into plain HTTP can plant it."""
     guarded = site()
     _, value = sign_on(guarded)
     headers = [("Cookie", f"negotiate={value}")]
-    assert guarded.request("/", headers=headers, base_url="https://localhost").status == 401
-    headers = [("Cookie", f"__Host-negotiate={value}")]
-    assert guarded.request("/", headers=headers, base_url="https://localhost").status == 200
+    assert guarded.request("/", headers=headers).status == 200
+    assert guarded.request("/", headers=headers, base_url=TLS).status == 401
+
+
+def test_the_prefix_counts_whatever_the_scheme_says():
+    """Browsers send it over TLS alone, and a proxy may not have told the server of that."""
+    guarded = site()
+    name, value = sign_on(guarded, base_url=TLS)
+    assert name == "__Host-negotiate"
+    headers = [("Cookie", f"{name}={value}")]
+    for base_url in (None, TLS):
+        assert guarded.request("/", headers=headers, base_url=base_url).text == KNOWN
+
+
+def test_a_cookie_is_good_under_its_own_name_alone():
+    guarded = site()
+    _, plain = sign_on(guarded)
+    _, prefixed = sign_on(guarded, base_url=TLS)
+    assert ask(guarded, f"negotiate={plain}").status == 200
+    assert ask(guarded, f"__Host-negotiate={plain}").status == 401
+    assert ask(guarded, f"negotiate={prefixed}").status == 401
+
+
+def test_a_proxy_fix_below_us_decides_on_name_and_secure():
+    """It has corrected the scheme by the time that the answer starts."""
+    guarded = site(inner=ProxyFix(whoami, x_proto=1))
+    through_tls = [("X-Forwarded-Proto", "https")]
+    [line] = set_cookies(guarded.request("/", negotiate(GOOD), headers=through_tls))
+    assert line.startswith("__Host-negotiate=")
+    assert "; Secure" in line
+    cookie = [("Cookie", line.partition(";")[0])]
+    assert guarded.request("/", headers=[*through_tls, *cookie]).text == KNOWN
+    [plain] = set_cookies(guarded.request("/", negotiate(GOOD)))
+    assert plain.startswith("negotiate=")
+    assert "Secure" not in plain
+
+
+def keytab_site(**target):
+    """A site whose acceptor has a service and hosts."""
+
+    class Judge(KeytabAcceptor):
+        def accept(self, token):
+            return ALICE
+
+    class OtherKind(Judge):
+        pass
+
+    kind = OtherKind if target.pop("other_kind", False) else Judge
+    judge = kind(Target.of(target.get("service", "HTTP"), target.get("hostname")), "keys")
+    options = {"acceptor": judge, "session": SessionCookie(KEY)}
+    return WsgiSite(NegotiateMiddleware(whoami, **options))
+
+
+@pytest.mark.parametrize(
+    ("other", "is_good"),
+    [
+        ({"hostname": ["a.test", "b.test"]}, True),
+        ({"hostname": ["B.test", "A.test"]}, True),
+        ({"hostname": "a.test"}, False),
+        ({"hostname": None}, False),
+        ({"hostname": ["a.test", "b.test"], "service": "http"}, False),
+        ({"hostname": ["a.test", "b.test"], "other_kind": True}, False),
+    ],
+    ids=str,
+)
+def test_a_session_is_good_for_the_audience_that_it_was_made_for(other, is_good):
+    cookie = "=".join(sign_on(keytab_site(hostname=["a.test", "b.test"])))
+    assert (ask(keytab_site(**other), cookie).status == 200) == is_good
+
+
+@pytest.mark.parametrize(("age", "let_in"), [(0, True), (98, True), (101, False)])
+def test_the_verifiers_own_max_age_counts(age, let_in):
+    now = int(time.time())
+    cookie = signed(payload(issued=now - age, expires=now + 9999))
+    assert is_let_in(site(SessionCookie(KEY, max_age=100)), cookie) == let_in
+
+
+def test_all_but_the_spn_is_restored():
+    everything = Identity(
+        "alice@R", "HTTP/h@R", "ticket", frozenset({"staff", "admins"}), "Alice", "S-1-5-21-1",
+        frozenset({"pkinit"}),
+    )  # fmt: skip
+
+    def tell(environ, start_response):
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        seen.append(get_identity(environ))
+        return [b""]
+
+    seen = []
+    guarded = site(inner=tell, result=Accepted(everything))
+    ask(guarded, "=".join(sign_on(guarded)))
+    assert seen == [everything, dataclasses.replace(everything, spn=None, source="session")]
 
 
 @pytest.mark.parametrize(
@@ -215,22 +314,29 @@ def test_with_something_appended(appended):
     assert not is_let_in(guarded, f"{name}={value}{appended}")
 
 
-def signed(payload, key=KEY, salt="negotiate_wsgi.session.1", digest="sha256", derivation="hmac"):
-    import hashlib
+AUDIENCE = "NamedAcceptor"
 
+
+def signed(
+    payload, key=KEY, digest="sha256", derivation="hmac",
+    salt=f"negotiate_wsgi.session.2\0{NAME}\0{AUDIENCE}",
+):  # fmt: skip
+    """What somebody makes who knows how we sign, from whatever he has."""
+    secret = key if isinstance(key, bytes) else key.encode()
+    derived = itsdangerous.Signer(
+        secret, salt, key_derivation=derivation, digest_method=getattr(hashlib, digest)
+    ).derive_key()
     signer = itsdangerous.Signer(
-        itsdangerous.Signer(
-            key, salt, key_derivation=derivation, digest_method=getattr(hashlib, digest)
-        ).derive_key(),
-        key_derivation="none",
-        digest_method=getattr(hashlib, digest),
+        derived, key_derivation="none", digest_method=getattr(hashlib, digest)
     )
     return f"{NAME}={signer.sign(payload).decode()}"
 
 
-def payload(expires=None, principal="alice@EXAMPLE.TEST"):
-    encoded = itsdangerous.base64_encode(principal).decode()
-    return f"{encoded}.{int(time.time()) + 60 if expires is None else expires}"
+def payload(expires=None, principal="alice@EXAMPLE.TEST", issued=None):
+    now = int(time.time())
+    end = now + 60 if expires is None else expires
+    content = [now if issued is None else issued, end, principal, [], None, None, []]
+    return itsdangerous.base64_encode(json.dumps(content)).decode()
 
 
 def test_re_signed_with_something_else():
@@ -239,7 +345,10 @@ def test_re_signed_with_something_else():
     assert is_let_in(guarded, signed(payload(), OLD_KEY))
     for other in (
         {"salt": "itsdangerous.Signer"},
-        {"salt": "negotiate_wsgi.session"},
+        {"salt": "negotiate_wsgi.session.2"},
+        {"salt": f"negotiate_wsgi.session.2\0{NAME}\0PretendRealm"},
+        {"salt": f"negotiate_wsgi.session.2\0__Host-{NAME}\0{AUDIENCE}"},
+        {"salt": f"negotiate_wsgi.session.1\0{NAME}\0{AUDIENCE}"},
         {"key": KEY + "x"},
         {"key": KEY[::-1]},
         {"digest": "sha1"},
@@ -338,9 +447,14 @@ def test_identified_answers_are_private():
     assert cached(ask(guarded, cookie, own.replace("%3D", "="))) == [
         "max-age=5",
         "Accept",
+        "private",
         "Cookie",
     ]
     assert cached(ask(guarded, cookie, "/?Vary=Accept, Cookie")) == ["Accept, Cookie", "private"]
+    assert cached(ask(guarded, cookie, "/?Vary=X-Cookie")) == ["X-Cookie", "private", "Cookie"]
+    for said in ("public", "no-store", "private"):
+        own = f"/?Cache-Control={said}"
+        assert cached(ask(guarded, cookie, own)) == [said, "Cookie"]
 
 
 def test_a_stranger_s_answer_varies_too():
@@ -351,13 +465,35 @@ def test_a_stranger_s_answer_varies_too():
 
 @pytest.mark.parametrize(
     ("cache_control", "gets_one"),
-    [("public", False), ("max-age=9, S-MaxAge=9", False), ("must-revalidate", False),
-     ("no-store, must-revalidate", True), ("private, must-revalidate", True), ("no-cache", True)],
+    [("public", False), ("public, max-age=9", False), ("must-revalidate", True),
+     ("max-age=9, S-MaxAge=9", True), ("no-store, must-revalidate", True),
+     ("private, must-revalidate", True), ("no-cache", True)],
 )  # fmt: skip
 def test_no_cookie_where_a_shared_cache_may_keep_it(cache_control, gets_one):
     answer = site().request(f"/?Cache-Control={cache_control}", negotiate(GOOD))
     assert answer.status == 200
     assert bool(set_cookies(answer)) == gets_one
+    words = ", ".join(value for name, value in answer.headers if name == "Cache-Control")
+    assert gets_one == ("private" in words or "no-store" in words)
+
+
+def test_the_key_is_changed_on_two_hosts_that_reload_one_after_the_other():
+    """The three steps that SessionCookie's docstring has, and no session is lost in any."""
+    new = "another example key of 32 bytes, or more"
+    steps = [
+        {"secret_key": OLD_KEY},
+        {"secret_key": OLD_KEY, "fallbacks": [new]},
+        {"secret_key": new, "fallbacks": [OLD_KEY]},
+    ]
+    hosts = [site(SessionCookie(**steps[0])) for _ in range(2)]
+    cookies = []
+    for step in steps[1:]:
+        for number in range(2):
+            hosts[number] = site(SessionCookie(**step))
+            cookies += ["=".join(sign_on(host)) for host in hosts]
+            assert all(is_let_in(host, cookie) for host in hosts for cookie in cookies)
+    in_one_step = site(SessionCookie(**steps[2]))
+    assert not is_let_in(site(SessionCookie(**steps[0])), "=".join(sign_on(in_one_step)))
 
 
 # forget()
@@ -411,6 +547,8 @@ def test_the_apps_own_cookies_stay():
         ({"secret_key": b"x" * 31}, "32 bytes"),
         ({"secret_key": None}, "32 bytes"),
         ({"fallbacks": ["short"]}, "32 bytes"),
+        ({"secret_key": "k" * 40}, "one repeated character.*token_urlsafe"),
+        ({"fallbacks": [b"\0" * 32]}, "one repeated character"),
         ({"fallbacks": OLD_KEY}, "collection"),
         ({"max_age": 0}, "seconds"),
         ({"max_age": True}, "seconds"),

@@ -99,6 +99,7 @@ def test_trusted_origins_may_be_empty():
 
 def test_a_session_from_a_key_file_and_its_rotation(tmp_path):
     file = tmp_path / "key"
+    file.touch(mode=0o600)
     file.write_text(f"{'old' * 20}\n")
     [old] = set_cookies(mounted(secret_key_file=str(file)).request("/", negotiate(GOOD)))
     file.write_text(f"{'new' * 20}\n{'old' * 20}\n")
@@ -160,6 +161,7 @@ def test_what_is_wrong_is_a_clear_error(variables, says):
 
 
 def test_a_key_file_that_is_no_text_is_one_key(tmp_path):
+    (tmp_path / "key").touch(mode=0o640)
     (tmp_path / "key").write_bytes(OLD_KEY)
     [line] = set_cookies(
         mounted(secret_key_file=str(tmp_path / "key")).request("/", negotiate(GOOD))
@@ -168,7 +170,19 @@ def test_a_key_file_that_is_no_text_is_one_key(tmp_path):
     assert same.request("/", headers=[("Cookie", line.split(";")[0])]).status == 200
 
 
+@pytest.mark.parametrize("mode", [0o604, 0o644, 0o606, 0o602])
+def test_a_key_file_that_others_can_read_or_write_is_refused(tmp_path, mode):
+    file = tmp_path / "key"
+    file.write_text("key" * 20)
+    file.chmod(mode)
+    with pytest.raises(ConfigurationError, match="chmod o-rwx"):
+        mounted(secret_key_file=str(file))
+    file.chmod(0o640)
+    mounted(secret_key_file=str(file))
+
+
 def test_a_key_is_not_quoted(tmp_path):
+    (tmp_path / "key").touch(mode=0o600)
     (tmp_path / "key").write_text(KEY[:20].replace(" ", "-"))
     with pytest.raises(ConfigurationError, match="32 bytes") as problem:
         mounted(secret_key_file=str(tmp_path / "key"))

@@ -72,7 +72,7 @@ def test_policy_is_the_real_one():
 
 
 def test_sessions_are_the_real_ones():
-    guarded = client(session=SessionCookie("k" * 32))
+    guarded = client(session=SessionCookie("a key of thirty-two bytes or more"))
     assert guarded.get("/", negotiate=ALICE).status_code == 200
     assert guarded.get("/").text == f"{ALICE} None None"
 

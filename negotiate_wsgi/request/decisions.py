@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("negotiate_wsgi")
 
+#: Of who came in. The records of a session's every request would hide those of the tickets.
+_LEVELS: dict[Source, int] = {"ticket": logging.INFO, "session": logging.DEBUG}
+
 Outcome = Literal["accepted", "asked", "refused", "failed"]
 
 
@@ -133,10 +136,15 @@ class Decisions:
 
     def tell(self, authentication: Authentication, environ: WSGIEnvironment) -> None:
         """Tell what became of a request, unless there is nothing new to tell."""
-        known = authentication.refusal or authentication.identity
-        if known is None or not authentication.is_news:
+        refusal = authentication.refusal
+        if refusal:
+            level = refusal.reason.level
+        elif authentication.identity is None:
             return
-        level = _level_of(authentication)
+        else:
+            level = _LEVELS[authentication.identity.source]
+        if not authentication.is_news:
+            return
         is_logged = logger.isEnabledFor(level)
         if not is_logged and self.on_decision is None:
             return
@@ -148,13 +156,6 @@ class Decisions:
                 self.on_decision(decision)
             except Exception as exc:
                 logger.error("on_decision raised an exception", exc_info=exc)
-
-
-def _level_of(authentication: Authentication) -> int:
-    """The level of a record: those of a session's every request would drown the tickets'."""
-    if authentication.refusal:
-        return authentication.refusal.reason.level
-    return logging.DEBUG if authentication.is_from_session else logging.INFO
 
 
 def _decision_on(authentication: Authentication) -> Decision:

@@ -18,7 +18,7 @@ from negotiate_wsgi.request.decisions import Authentication, Decisions, OnDecisi
 from negotiate_wsgi.request.origins import Origins
 from negotiate_wsgi.request.policy import Authorize, Policy, is_yes
 from negotiate_wsgi.request.responses import answer, discard_body
-from negotiate_wsgi.request.session import SessionCookie, forget
+from negotiate_wsgi.request.session import SessionCookie, audience_of, forget
 from negotiate_wsgi.wire.authorization import CHALLENGE, is_basic, read_token, write_token
 from negotiate_wsgi.wire.headers import offers_negotiate, without_negotiate
 
@@ -109,7 +109,9 @@ class NegotiateMiddleware:
         self._is_required = _as_question(required)
         self._policy = Policy.of(realms, authorize)
         self._strip_realm = strip_realm
-        self._session = session
+        self._session = None
+        if session:
+            self._session = session.of(audience_of(self._acceptor))
         self._origins = None if trusted_origins is None else Origins.of(trusted_origins)
         self._pages = {401: unauthorized, 403: forbidden}
         self._discard_body = discard_body

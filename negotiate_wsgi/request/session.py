@@ -1,18 +1,21 @@
-"""Must we ask again next time? A signed cookie that stands in for the ticket until it expires."""
+"""Is there a session? A signed cookie that stands in for the ticket until it expires."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
+import json
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from hmac import compare_digest
 from typing import TYPE_CHECKING, Literal
 
-from itsdangerous import BadSignature, Signer, base64_decode, base64_encode
+from itsdangerous import Signer, base64_decode, base64_encode
 from werkzeug.http import dump_cookie
 
+from negotiate_wsgi.acceptors.protocol import Acceptor
+from negotiate_wsgi.acceptors.target import KeytabAcceptor
 from negotiate_wsgi.exceptions import ConfigurationError
 from negotiate_wsgi.identity import Identity
 
@@ -24,8 +27,12 @@ if TYPE_CHECKING:
 
 _KEY_SIZE = 32  # bytes: RFC 2104 section 3 wants a key as long as the hash
 _COOKIE_SIZE = 4096  # bytes: RFC 6265 section 6.1, what a browser keeps at least
-_SALT = b"negotiate_wsgi.session.1"
+_FORMAT = "negotiate_wsgi.session.2"
 _SESSION = "negotiate_wsgi.session"
+_LOOKED_AT = 64 * 1024  # characters of a Cookie header; no browser sends as many for us
+_NAMES_LOOKED_AT = 32
+_DECIDED = {"private", "public", "no-store"}  # RFC 9111 section 5.2.2: who may keep the answer
+_COOKIES_VERIFIED = 8  # of our name: each costs a signature, and anybody can send them
 
 
 class SessionCookie:
@@ -33,23 +40,27 @@ class SessionCookie:
 
         NegotiateMiddleware(app, session=SessionCookie(secret_key))
 
-    It holds the principal and the time it expires, signed with HMAC-SHA256, and nothing is kept
-    on the server: every worker and machine with the same key knows the same sessions. Nobody can
-    change it, but who steals it is the user until it expires: use TLS.
+    It holds the identity, the time of issue and of its end, signed with HMAC-SHA256, and
+    nothing is kept on the server: every worker and machine with the same key and the same
+    service and hosts knows the same sessions. Nobody can change it, but who steals it is the
+    user until it expires: use TLS.
 
-    :param secret_key: 32 bytes or more, the same for all workers and kept from everybody else.
-    :param fallbacks: older keys, whose cookies are still good. Put the old key here when a new one
-        takes its place, and drop it after *max_age*.
+    :param secret_key: 32 bytes or more, the same for all workers, and kept from everybody else.
+    :param fallbacks: other keys whose cookies are good, too. To change the key on several
+        hosts without losing a session, take three steps, each on all hosts before the next:
+        give the new key in *fallbacks*; make it *secret_key* and the old one a fallback; after
+        *max_age*, leave the old one out.
     :param max_age: seconds from the ticket until the browser is asked for another, however often
-        it comes in between. A session ends with its ticket at the latest, where the acceptor knows
-        when that is: `GssapiAcceptor` does, pykerberos does not.
+        it comes in between. The verifier's own counts, whoever issued the cookie. A session
+        ends with its ticket at the latest, where the acceptor knows when that is:
+        `GssapiAcceptor` does, pykerberos does not.
     :param name: the cookie's name; None for ``__Host-negotiate`` where a browser grants that
         prefix (secure, path ``/``, no domain), so that no other host can plant one, and
         ``negotiate`` elsewhere.
-    :param domain: None for this host alone; a parent domain shares the session with all its hosts.
+    :param domain: None for this host alone; a parent domain shares the cookie with all its hosts.
     :param path: where the browser sends it.
-    :param secure: None to follow ``wsgi.url_scheme``; True behind a proxy that ends TLS and does
-        not tell the server so.
+    :param secure: None to follow ``wsgi.url_scheme`` as it is when the answer starts; True behind
+        a proxy that ends TLS and does not tell the server so.
     :param samesite: ``"Lax"``, ``"Strict"`` or ``"None"``.
     :raises ConfigurationError: an option is wrong.
     """
@@ -78,33 +89,94 @@ class SessionCookie:
             raise ConfigurationError(f"path={path!r}: write one that begins with /")
         if domain is not None and not re.fullmatch(r"[\w.-]+", domain):
             raise ConfigurationError(f"domain={domain!r}: write a domain, or None for this host")
+        weakness = _weakness_of([secret_key, *fallbacks])
+        if weakness:
+            del secret_key, fallbacks  # whoever traces exceptions stores the locals
+            raise ConfigurationError(f"{weakness}; {_HOW_TO_MAKE_ONE}")
         host_only = domain is None and path == "/"
         if name is not None:
             _check_name(name, host_only and secure is True, secure is True)
-        self._signers = [_signer(key) for key in (secret_key, *fallbacks)]
-        self._max_age = max_age
-        self._secure = secure
         secure_name = "__Host-negotiate" if host_only else "negotiate"
-        self._names = {True: name or secure_name, False: name or "negotiate"}
-        # Most requests bring a cookie that has been seen before. What raises is not remembered.
-        self._verified = functools.lru_cache(maxsize=1024)(self._verify)
-        self._set_cookie = functools.partial(
+        self.max_age = max_age
+        self.secure = secure
+        self.secure_name = name or secure_name
+        self.plain_name = name or "negotiate"
+        self._keys = [
+            key.encode() if isinstance(key, str) else key for key in (secret_key, *fallbacks)
+        ]
+        self.dump = functools.partial(
             dump_cookie, domain=domain, path=path, samesite=samesite, httponly=True, max_size=0
         )
+        self.of = functools.cache(functools.partial(Sessions, self))
+
+    def signers(self, name: str, audience: str) -> list[Signer]:
+        """One for each key. Name and audience are part of what is signed, by way of the key."""
+        salt = "\0".join([_FORMAT, name, audience]).encode()
+        return [_signer(key, salt) for key in self._keys]
+
+
+def audience_of(acceptor: Acceptor) -> str:
+    """For whom a session is good: the service, the hosts and the kind of the acceptor.
+
+    A cookie of another application with the same key says nothing here.
+    """
+    kind = type(acceptor).__name__
+    if not isinstance(acceptor, KeytabAcceptor):
+        return kind
+    target = acceptor.target
+    hosts = "*" if target.hostnames is None else ",".join(sorted(target.hostnames))
+    return f"{kind} {target.service}/{hosts}"
+
+
+class Sessions:
+    """The sessions of one audience."""
+
+    def __init__(self, cookie: SessionCookie, audience: str) -> None:
+        self._cookie = cookie
+        self._signers = {
+            name: cookie.signers(name, audience) for name in (cookie.secure_name, cookie.plain_name)
+        }
+        # Most requests bring cookies that have been seen before. What raises is not remembered.
+        self._remembered = functools.lru_cache(maxsize=1024)(self._find)
 
     def read(self, environ: WSGIEnvironment) -> Identity | None:
         """Whom the request's cookie names; None if it has none that is signed and still good."""
-        header = environ.get("HTTP_COOKIE", "")
-        name = self._names[self._is_secure(environ)]
-        if name not in header:
+        header = environ.get("HTTP_COOKIE")
+        # The name with the prefix has the plain one in it.
+        if header is None or self._cookie.plain_name not in header:
             return None
-        # Not werkzeug's parse_cookie: it takes as long as all the rest of a session's request,
-        # and undoes quotes, which our values never have.
-        for pair in header.split(";"):
-            key, _, value = pair.partition("=")
-            if key.strip() == name and (identity := self._identify(value.strip())):
-                return identity
-        return None
+        find = self._remembered if len(header) < _COOKIE_SIZE else self._find
+        try:
+            identity, end = find(header, self._is_secure(environ))
+        except LookupError:
+            return None
+        return identity if time.time() < end else None
+
+    def _find(self, header: str, is_secure: bool) -> tuple[Identity, int]:
+        """Whom the cookies name, and until when. Raises LookupError if they name nobody."""
+        # Browsers send __Host- over TLS alone, which a proxy may not have told the server of.
+        names = [self._cookie.secure_name]
+        if not is_secure and self._cookie.plain_name not in names:
+            names.append(self._cookie.plain_name)
+        for name in names:
+            found = [self._verify(name, value) for value in _values(header, name)]
+            good = [session for session in found if session]
+            if good:
+                return max(good, key=lambda session: session[1])
+        raise LookupError
+
+    def _verify(self, name: str, value: str) -> tuple[Identity, int] | None:
+        """Whom a cookie of ours names, and its end, in seconds since the epoch."""
+        if len(value) > _COOKIE_SIZE or not value.isascii():
+            return None
+        payload, _, _ = value.rpartition(".")
+        # Signing again and comparing whole texts leaves no second spelling of a good
+        # signature, which base64 would.
+        signed = [signer.sign(payload) for signer in self._signers[name]]
+        if not any(compare_digest(ours, value.encode()) for ours in signed):
+            return None
+        issued, end, *fields = json.loads(base64_decode(payload))
+        return _identity(*fields), min(end, issued + self._cookie.max_age)
 
     def keep(
         self,
@@ -119,69 +191,108 @@ class SessionCookie:
         """
         session = environ[_SESSION] = _Session()
         session.expiry = expiry
-        session.signed_on = identity if identity and identity.source == "ticket" else None
+        if identity and identity.source != "session":
+            session.signed_on = identity
 
         def start(
             status: str, headers: Headers, exc_info: OptExcInfo | None = None, /
         ) -> Callable[[bytes], object]:
             headers = [*headers, *_for_caches(headers, identity)]
-            if cookie := self._news(environ, session, headers):
+            cookie = self._news(environ, session, headers)
+            if cookie:
                 headers.append(("Set-Cookie", cookie))
             return start_response(status, headers, exc_info)
 
         return start
 
     def _is_secure(self, environ: WSGIEnvironment) -> bool:
-        return environ["wsgi.url_scheme"] == "https" if self._secure is None else self._secure
+        if self._cookie.secure is None:
+            return bool(environ["wsgi.url_scheme"] == "https")
+        return self._cookie.secure
 
     def _news(self, environ: WSGIEnvironment, session: _Session, headers: Headers) -> str | None:
         """The Set-Cookie line that the browser is owed, if any, and no layer below has sent one."""
         if session.is_forgotten:
-            cookie = self._dump(environ, "", 0)
+            line = self._dump(environ, None, 0)
         elif not session.signed_on or _may_be_shared(headers):
             return None
-        elif seconds := self._seconds_left(session.expiry):
-            cookie = self._dump(environ, self._sign(session.signed_on, seconds), seconds)
         else:
-            return None
-        name = cookie[: cookie.index("=") + 1]
-        is_sent = any(key.lower() == "set-cookie" and v.startswith(name) for key, v in headers)
-        return None if is_sent or len(cookie) > _COOKIE_SIZE else cookie
+            seconds = self._seconds_left(session.expiry)
+            if not seconds:
+                return None
+            line = self._dump(environ, session.signed_on, seconds)
+        name = line[: line.index("=") + 1]
+        is_sent = any(k.lower() == "set-cookie" and v.startswith(name) for k, v in headers)
+        return None if is_sent or len(line) > _COOKIE_SIZE else line
 
     def _seconds_left(self, expiry: Callable[[], float] | None) -> int:
         """How long a session may last from now on; 0 where its ticket has just ended.
 
         krb5 accepts one for a while after its end, because clocks differ.
         """
-        left = self._max_age if expiry is None else expiry() - time.time()
-        return max(0, min(self._max_age, int(left)))
+        longest = self._cookie.max_age
+        left = longest if expiry is None else expiry() - time.time()
+        return max(0, min(longest, int(left)))
 
-    def _sign(self, identity: Identity, seconds: int) -> str:
-        principal = base64_encode(identity.principal).decode()
-        return self._signers[0].sign(f"{principal}.{int(time.time()) + seconds}").decode()
-
-    def _identify(self, cookie: str) -> Identity | None:
-        if len(cookie) > _COOKIE_SIZE or not cookie.isascii():
-            return None
-        try:
-            identity, expires = self._verified(cookie)
-        except BadSignature:
-            return None
-        return identity if time.time() < expires else None
-
-    def _verify(self, cookie: str) -> tuple[Identity, int]:
-        """Whom a cookie of ours names, and when it expires, in seconds since the epoch."""
-        payload, _, _ = cookie.rpartition(".")
-        # Signing again and comparing whole texts leaves no second spelling of a good signature,
-        # which base64 would.
-        if not any(compare_digest(s.sign(payload), cookie.encode()) for s in self._signers):
-            raise BadSignature("no key of ours signed this")
-        principal, _, expires = payload.partition(".")
-        return Identity(base64_decode(principal).decode(), None, "session"), int(expires)
-
-    def _dump(self, environ: WSGIEnvironment, value: str, max_age: int) -> str:
+    def _dump(self, environ: WSGIEnvironment, identity: Identity | None, seconds: int) -> str:
+        """A Set-Cookie line, by the scheme as a ProxyFix below us may have corrected it."""
         secure = self._is_secure(environ)
-        return self._set_cookie(self._names[secure], value, max_age, secure=secure)
+        name = self._cookie.secure_name if secure else self._cookie.plain_name
+        value = self.sign(name, identity, seconds) if identity else ""
+        return self._cookie.dump(name, value, seconds, secure=secure)
+
+    def sign(self, name: str, identity: Identity, seconds: int) -> str:
+        """The value of a cookie that says who *identity* is for *seconds* from now on."""
+        now = int(time.time())
+        content = [now, now + seconds, *_fields(identity)]
+        payload = base64_encode(json.dumps(content, separators=(",", ":")))
+        return self._signers[name][0].sign(payload).decode()
+
+
+def _fields(identity: Identity) -> list[object]:
+    """What a session restores of an identity: all but the SPN, and that it was by a ticket."""
+    return [
+        identity.principal,
+        sorted(identity.groups),
+        identity.account,
+        identity.sid,
+        sorted(identity.indicators),
+    ]
+
+
+def _identity(
+    principal: str,
+    groups: list[str],
+    account: str | None,
+    sid: str | None,
+    indicators: list[str],
+) -> Identity:
+    return Identity(
+        principal, None, "session", frozenset(groups), account, sid, frozenset(indicators)
+    )
+
+
+def _values(header: str, name: str) -> Iterator[str]:
+    """Values of the cookies of that name, in a time that no client can stretch.
+
+    Not werkzeug's parse_cookie: it takes as long as all the rest of a session's request, and
+    undoes quotes, which our values never have.
+    """
+    header = header[:_LOOKED_AT]
+    found = 0
+    position = 0
+    for _ in range(_NAMES_LOOKED_AT):
+        position = header.find(name, position)
+        if position < 0 or found == _COOKIES_VERIFIED:
+            return
+        begin = header.rfind(";", 0, position) + 1
+        end = header.find(";", position)
+        pair = header[begin:] if end < 0 else header[begin:end]
+        key, _, value = pair.partition("=")
+        if key.strip() == name:
+            found += 1
+            yield value.strip()
+        position = begin + len(pair)
 
 
 def forget(environ: WSGIEnvironment) -> None:
@@ -202,14 +313,22 @@ class _Session:
     is_forgotten = False
 
 
-def _signer(key: str | bytes) -> Signer:
-    secret = key.encode() if isinstance(key, str) else key
-    if not isinstance(secret, bytes) or len(secret) < _KEY_SIZE:
-        raise ConfigurationError(
-            f"a secret key has fewer than {_KEY_SIZE} bytes; make one with: "
-            "python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
-        )
-    derived = Signer(secret, _SALT, key_derivation="hmac", digest_method=hashlib.sha256)
+def _weakness_of(keys: list[str | bytes]) -> str | None:
+    """What is wrong with one of the keys, without the key."""
+    for key in keys:
+        secret = key.encode() if isinstance(key, str) else key
+        if not isinstance(secret, bytes) or len(secret) < _KEY_SIZE:
+            return f"a secret key has fewer than {_KEY_SIZE} bytes"
+        if len(set(secret)) == 1:
+            return "a secret key is one repeated character"
+    return None
+
+
+_HOW_TO_MAKE_ONE = "make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
+
+
+def _signer(key: bytes, salt: bytes) -> Signer:
+    derived = Signer(key, salt, key_derivation="hmac", digest_method=hashlib.sha256)
     # Derived once and not for each request, which would take as long as to sign.
     return Signer(derived.derive_key(), key_derivation="none", digest_method=hashlib.sha256)
 
@@ -230,11 +349,10 @@ def _for_caches(headers: Headers, identity: Identity | None) -> Headers:
 
     A cookie does not keep shared caches off, as Authorization does (RFC 9111 section 3.5).
     """
-    present = {name.lower(): value for name, value in headers}
     added = []
-    if identity and "cache-control" not in present:
+    if identity and not _has_a_word(headers, "cache-control", _DECIDED):
         added.append(("Cache-Control", "private"))
-    if "cookie" not in present.get("vary", "").lower():
+    if not _has_a_word(headers, "vary", {"cookie", "*"}):
         added.append(("Vary", "Cookie"))
     return added
 
@@ -242,11 +360,19 @@ def _for_caches(headers: Headers, identity: Identity | None) -> Headers:
 def _may_be_shared(headers: Headers) -> bool:
     """Whether a shared cache may keep the answer to a request that has an Authorization.
 
-    RFC 9111 section 3.5 names the directives that allow it. A cookie in there would be handed to
-    whoever asks the cache next.
+    RFC 9111 section 3.5 names the directives that allow it. A cookie in there would be handed
+    to whoever asks the cache next.
     """
-    values = [value for name, value in headers if name.lower() == "cache-control"]
-    words = {word.partition("=")[0].strip().lower() for word in ",".join(values).split(",")}
-    return not words & {"private", "no-store"} and bool(
-        words & {"public", "s-maxage", "must-revalidate"}
-    )
+    if _has_a_word(headers, "cache-control", {"private", "no-store"}):
+        return False
+    return _has_a_word(headers, "cache-control", {"public", "s-maxage", "must-revalidate"})
+
+
+def _has_a_word(headers: Headers, name: str, words: set[str]) -> bool:
+    """Whether a header that is a list has one of *words* in it, with a value or without."""
+    for key, value in headers:
+        if key.lower() == name:
+            for word in value.split(","):
+                if word.partition("=")[0].strip().lower() in words:
+                    return True
+    return False

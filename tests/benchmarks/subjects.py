@@ -51,7 +51,9 @@ def ours_gssapi():
 def ours_session():
     from negotiate_wsgi import GssapiAcceptor, NegotiateMiddleware, SessionCookie
 
-    return NegotiateMiddleware(app, acceptor=GssapiAcceptor(), session=SessionCookie("k" * 32))
+    return NegotiateMiddleware(
+        app, acceptor=GssapiAcceptor(), session=SessionCookie("a key of thirty-two bytes or more")
+    )
 
 
 def wsgi_kerberos():

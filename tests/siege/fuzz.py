@@ -22,14 +22,14 @@ with atheris.instrument_imports(include=["negotiate_wsgi"]):
     from initiator import Initiator
 
     import negotiate_wsgi.acceptors.pykerberos
-    from negotiate_wsgi import Accepted, GssapiAcceptor, Identity
+    from negotiate_wsgi import Accepted, GssapiAcceptor
     from negotiate_wsgi.realm import Realm
 
 
 def targets(realm):
     """Functions of a provider of fuzzed data."""
     keytab = Path(realm.keytab).read_bytes()
-    good = properties.session()._sign(Identity("alice@EXAMPLE.TEST"), 86_400)
+    good = properties.sign("alice@EXAMPLE.TEST", 86_400)
     genuine = [token(realm, "HTTP/localhost") for _ in range(300)]
     genuine += [
         token(realm, f"{service}/localhost").replace(service.encode(), b"HTTP", 1)

@@ -119,7 +119,14 @@ def is_written_by_krb5(identity):
 def session():
     from negotiate_wsgi import SessionCookie
 
-    return SessionCookie("k" * 32)
+    return SessionCookie("a key of thirty-two bytes or more").of("the properties")
+
+
+def sign(principal, seconds):
+    """The value of a cookie of ours."""
+    from negotiate_wsgi import Identity
+
+    return session().sign("negotiate", Identity(principal), seconds)
 
 
 def cookie(value, good):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import functools
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,9 +21,8 @@ class Identity:
     :param sid: the account's security identifier in Active Directory, or None.
     :param indicators: how the initiator signed on at the KDC (RFC 8129), as far as it says so.
 
-    Only the escape ``\\@`` is undone in the name, so that of ``us\\@er@REALM`` is ``us@er``. Every
-    other escape stays: ``a\\/b`` (one component) is not ``a/b`` (two), and no two principals of a
-    realm share a name.
+    Escapes stay in the name, so that no two principals of a realm share one: that of
+    ``us\\@er@REALM`` is ``us\\@er``, and ``a\\/b`` (one component) is not ``a/b`` (two).
     """
 
     principal: str
@@ -37,13 +36,18 @@ class Identity:
     @property
     def name(self) -> str:
         """The principal without its realm: ``alice``, or ``alice/admin``."""
-        name, _ = _split_realm(self.principal)
-        return re.sub(r"\\(.)", lambda pair: "@" if pair[1] == "@" else pair[0], name, flags=re.S)
+        return _split_realm(self.principal)[0]
 
     @property
     def realm(self) -> str:
         """The realm, ``EXAMPLE.TEST``; empty if the principal has none."""
         return _split_realm(self.principal)[1]
+
+
+@functools.lru_cache(maxsize=1024)
+def identity_of_ticket(principal: str, spn: str | None) -> Identity:
+    """An `Identity` that a ticket vouches for. Remembered, as most users come again."""
+    return Identity(principal, spn)
 
 
 def _split_realm(principal: str) -> tuple[str, str]:

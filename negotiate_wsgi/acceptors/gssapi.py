@@ -21,7 +21,7 @@ from negotiate_wsgi.acceptors.status import (
 )
 from negotiate_wsgi.acceptors.target import KeytabAcceptor, Target
 from negotiate_wsgi.exceptions import ConfigurationError
-from negotiate_wsgi.identity import Identity
+from negotiate_wsgi.identity import identity_of_ticket
 from negotiate_wsgi.reasons import Reason
 from negotiate_wsgi.wire.ticket import Ticket
 
@@ -85,7 +85,7 @@ class GssapiAcceptor(KeytabAcceptor):
             return Refused(Reason.NEEDS_ANOTHER_LEG, "the negotiation is not complete")
         principal = library.name(result.initiator_name)
         opened = spn or library.target(result.context)
-        identity = Identity(principal, opened)
+        identity = identity_of_ticket(principal, opened)
         return Accepted(identity, result.token, _Expiry(library, result.context))
 
     @functools.cached_property

@@ -22,7 +22,7 @@ from negotiate_wsgi.acceptors.status import (
 )
 from negotiate_wsgi.acceptors.target import KeytabAcceptor, Target
 from negotiate_wsgi.exceptions import AcceptorError, ConfigurationError
-from negotiate_wsgi.identity import Identity
+from negotiate_wsgi.identity import identity_of_ticket
 from negotiate_wsgi.reasons import Reason
 
 try:
@@ -79,7 +79,7 @@ class PykerberosAcceptor(KeytabAcceptor):
         except UnicodeDecodeError:
             return Refused(Reason.UNKNOWN, "the principal or the SPN is not UTF-8")
         mutual_token = a2b_base64(proof) if proof else None
-        judged = self.target.check(Accepted(Identity(principal, spn), mutual_token))
+        judged = self.target.check(Accepted(identity_of_ticket(principal, spn), mutual_token))
         return with_insight(judged, token) if isinstance(judged, Refused) else judged
 
 

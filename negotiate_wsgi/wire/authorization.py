@@ -69,7 +69,7 @@ def token_size(authorization: str | None) -> int:
 
 def write_token(token: bytes) -> str:
     """The value of a ``WWW-Authenticate`` header that carries *token* to the initiator."""
-    return f"{CHALLENGE} {b2a_base64(token, newline=False).decode('ascii')}"
+    return f"{CHALLENGE} {b2a_base64(token, newline=False).decode()}"
 
 
 @by_beginning

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     Headers = list[tuple[str, str]]
 
 _CHUNK = 64 * 1024  # bytes
+_LONGEST = 100  # characters that we look at of Content-Length and Expect
 _OURS = {"www-authenticate", "cache-control"}
 
 _TITLES = {401: "Sign-on needed", 403: "You may not come in here", 500: "Sign-on is out of order"}
@@ -156,16 +157,15 @@ def discard_body(environ: WSGIEnvironment, limit: int, seconds: float) -> None:
 
 
 def _bytes_to_discard(environ: WSGIEnvironment, limit: int) -> int:
-    if "100-continue" in environ.get("HTTP_EXPECT", "").lower():
+    if "100-continue" in environ.get("HTTP_EXPECT", "")[:_LONGEST].lower():
         return 0
     length = environ.get("CONTENT_LENGTH") or ""
+    if len(length) > _LONGEST:  # int() raises an error at more than 4300 digits
+        return 0
     if not (length.isascii() and length.isdigit()):
         # To read what nobody announced would wait for ever, unless the server knows the end.
         return limit if environ.get("wsgi.input_terminated") else 0
-    digits = length.lstrip("0") or "0"
-    if len(digits) > len(str(limit)):  # int() raises an error at more than 4300 digits
-        return 0
-    announced = int(digits)
+    announced = int(length)
     return announced if announced <= limit else 0
 
 

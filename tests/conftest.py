@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -259,3 +260,11 @@ def browse(realm, playwright, tmp_path):
     yield open_browser
     for context in contexts:
         context.close()
+
+
+@pytest.fixture
+def anybodys_directory():
+    """For tests as another user, who could not enter root's tmp_path."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as directory:
+        os.chmod(directory, 0o777)
+        yield Path(directory)

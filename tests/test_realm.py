@@ -271,14 +271,11 @@ def test_ctrl_c_reaches_the_command_and_neither_us_nor_the_kdc():
 
 
 @pytest.mark.parametrize("uid", [65_534, 4242], ids=["nobody", "no passwd entry"])
-def test_needs_no_root(tmp_path, uid):
+def test_needs_no_root(anybodys_directory, uid):
     as_that_user = []
     if os.geteuid() != 0:
         need_user_namespaces()
         as_that_user = ["unshare", "--user", f"--map-user={uid}"]
-    tmp_path.chmod(0o777)  # root's, which nobody could not enter otherwise
-    for directory in tmp_path.parents[:2]:
-        directory.chmod(0o711)
     # All is imported before: our own files may be where that user cannot go.
     script = (
         "import os, sys\n"
@@ -287,12 +284,13 @@ def test_needs_no_root(tmp_path, uid):
         f"if os.geteuid() == 0: os.setgroups([]), os.setgid({uid}), os.setuid({uid})\n"
         "raise SystemExit(main(['realm', '--', 'sh', '-c', 'klist; id -u']))\n"
     )
-    environ = {**CLEAN, "TMPDIR": str(tmp_path)}
+    environ = {**CLEAN, "TMPDIR": str(anybodys_directory)}
     done = subprocess.run(
         [*as_that_user, sys.executable, "-c", script], env=environ, cwd="/", capture_output=True,
         text=True,
     )  # fmt: skip
     assert "Default principal: alice@EXAMPLE.TEST" in done.stdout, done.stderr
+    assert f"FILE:{anybodys_directory}" in done.stdout
     assert done.stdout.split()[-1] == str(uid)
 
 

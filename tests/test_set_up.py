@@ -29,12 +29,9 @@ def shell(directory, commands, prefix=(), **environ):
 
 
 @pytest.fixture
-def programs(tmp_path):
-    """A PATH that has nothing but some programs, where anybody can go."""
-    tmp_path.chmod(0o755)
-    for directory in tmp_path.parents[:2]:
-        directory.chmod(0o711)
-    path = tmp_path / "bin"
+def programs(anybodys_directory):
+    """A PATH that has nothing but some programs."""
+    path = anybodys_directory / "bin"
     path.mkdir()
     for name in ("bash", "sh", "id", "grep", "mktemp", "cat", "rm", "dpkg-query", "apt-get"):
         (path / name).symlink_to(shutil.which(name))
@@ -52,33 +49,33 @@ def as_nobody():
 MISSING = "need_packages bash no-such-package"
 
 
-def test_without_sudo_it_says_what_to_install_as_root(tmp_path, programs):
-    done = shell(tmp_path, MISSING, as_nobody(), PATH=str(programs))
+def test_without_sudo_it_says_what_to_install_as_root(programs):
+    done = shell(programs.parent, MISSING, as_nobody(), PATH=str(programs))
     assert done.returncode == 1
     assert "there is no sudo. As root, run: apt-get install no-such-package\n" in done.stderr
 
 
-def test_elsewhere_than_on_debian_it_says_so(tmp_path, programs):
+def test_elsewhere_than_on_debian_it_says_so(programs):
     (programs / "apt-get").unlink()
     (programs / "dpkg-query").unlink()
-    done = shell(tmp_path, MISSING, PATH=str(programs))
+    done = shell(programs.parent, MISSING, PATH=str(programs))
     assert done.returncode == 1
     assert "Only Debian and Ubuntu are set up by this script." in done.stderr
 
 
-def test_where_sudo_fails_its_words_and_ours_are_shown(tmp_path, programs):
+def test_where_sudo_fails_its_words_and_ours_are_shown(programs):
     """As offline, and for users who may not use sudo."""
     (programs / "sudo").write_text("#!/bin/sh\necho you are not in the sudoers file\nexit 1\n")
     (programs / "sudo").chmod(0o755)
-    done = shell(tmp_path, MISSING, as_nobody(), PATH=str(programs))
+    done = shell(programs.parent, MISSING, as_nobody(), PATH=str(programs))
     assert done.returncode == 1
     assert "you are not in the sudoers file\n" in done.stderr
     assert "The first run needs the network." in done.stderr
     assert "as root, run: apt-get install no-such-package\n" in done.stderr
 
 
-def test_where_nothing_is_missing_nothing_is_done(tmp_path, programs):
-    done = shell(tmp_path, "need_packages bash", as_nobody(), PATH=str(programs))
+def test_where_nothing_is_missing_nothing_is_done(programs):
+    done = shell(programs.parent, "need_packages bash", as_nobody(), PATH=str(programs))
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
@@ -96,18 +93,20 @@ exit 1
 """
 
 
-def test_packages_do_not_start_their_services(tmp_path, programs):
+def test_packages_do_not_start_their_services(programs):
     """Debian's invoke-rc.d and deb-systemd-invoke ask policy-rc.d: 101 is "no"."""
     need_user_namespaces()
     (programs / "apt-get").unlink()
     (programs / "apt-get").write_text(INSTALLS)
     (programs / "apt-get").chmod(0o755)
-    done = shell(tmp_path, MISSING, IN_A_ROOT_OF_ITS_OWN, PATH=f"{programs}:{os.environ['PATH']}")
+    done = shell(
+        programs.parent, MISSING, IN_A_ROOT_OF_ITS_OWN, PATH=f"{programs}:{os.environ['PATH']}"
+    )
     assert "policy-rc.d says 101\n" in done.stderr
     assert done.stdout.splitlines()[-1].startswith("== Installing packages: ")  # the policy is gone
     # One that was left behind, by a SIGKILL, allows all and deletes itself.
-    left = tmp_path / "left"
-    policy = (tmp_path / "policy-rc.d").read_text()
+    left = programs.parent / "left"
+    policy = (programs.parent / "policy-rc.d").read_text()
     left.write_text(policy.replace("/usr/sbin/policy-rc.d", str(left)))
     assert subprocess.run(["sh", left, "nginx", "start"]).returncode == 0
     assert not left.exists()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import inspect
+import logging
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from flask import Flask, after_this_request, current_app, request
 from flask.views import View
 from werkzeug.datastructures import Headers
+from werkzeug.exceptions import Forbidden, HTTPException, InternalServerError, Unauthorized
 from werkzeug.wrappers import Response
 
 from negotiate_wsgi import ConfigurationError, Identity, NegotiateMiddleware, get_identity
@@ -20,9 +22,14 @@ if TYPE_CHECKING:
 Authorize = Callable[[Identity], bool]
 _View = TypeVar("_View", bound=Callable[..., Any])
 
+_logger = logging.getLogger("negotiate_wsgi")
 _EXTENSION = "negotiate_wsgi"
 _VOUCHED = "flask_adapter.vouched"
 _START = "flask_adapter.start_response"
+_REFUSALS: dict[int, type[HTTPException]] = {401: Unauthorized, 403: Forbidden}
+#: What a page of the app's own for a refusal needs from ours: without the challenge, no browser
+#: would ever sign on.
+_OF_A_REFUSAL = ("WWW-Authenticate", "Cache-Control", "Set-Cookie")
 _OPTIONS = set(inspect.signature(NegotiateMiddleware).parameters) - {"app"}
 
 
@@ -57,23 +64,50 @@ def requires_authentication(
     """Call the view with the principal as its first argument (after ``self``), or not at all.
 
     Without `init_kerberos`, the view is guarded with the default options, or ``app.config``'s.
+    Who may not come in is refused by an exception of werkzeug's, `Unauthorized`, `Forbidden` or
+    `InternalServerError`, which carries the answer: so no caller of the view takes a refusal for
+    its value, and the app's error handlers see it.
 
     :param authorize: this view's own question to the `Identity`, asked after the app's; or 403.
+    :raises ConfigurationError: the view takes no argument for the principal.
     """
     guarded = functools.partial(_guarded, authorize=authorize)
     return guarded(view) if view else guarded
 
 
 def _guarded(view: Callable[..., Any], authorize: Authorize | None) -> Callable[..., Any]:
+    _need_a_parameter(view)
+
     @functools.wraps(view)
     def guarded_view(*args: Any, **kwargs: Any) -> Any:
-        answer = _Guards.of(current_app).ask(authorize)
-        if isinstance(answer, Response):
-            return answer
-        run, bound = current_app.ensure_sync(view), int(bool(args) and isinstance(args[0], View))
-        return run(*args[:bound], answer.principal, *args[bound:], **kwargs)
+        identity = _Guards.of(current_app).ask(authorize)
+        bound = 1 if args and isinstance(args[0], View) else 0
+        run = current_app.ensure_sync(view)
+        return run(*args[:bound], identity.principal, *args[bound:], **kwargs)
 
     return guarded_view
+
+
+def _need_a_parameter(view: Callable[..., Any]) -> None:
+    """Raises `ConfigurationError` where *view* cannot take the principal.
+
+    At import, and not at the first request of somebody who has signed on.
+    """
+    try:
+        parameters = inspect.signature(view).parameters.values()
+    except (TypeError, ValueError):
+        return
+    names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters) or len(names) > ("self" in names[:1]):
+        return
+    if view.__qualname__.startswith("View.as_view."):
+        raise ConfigurationError(
+            "decorators = [requires_authentication] of a class has no way to pass the principal: "
+            "decorate its methods, such as def get(self, user)"
+        )
+    raise ConfigurationError(
+        f"{view.__qualname__} has no parameter for the principal: write def {view.__name__}(user)"
+    )
 
 
 def _admit(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -85,6 +119,8 @@ def _admit(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[
 class _Guards:
     """The middlewares of one app: one around it, one for each question of its views."""
 
+    _is_order_known = False
+
     @classmethod
     def of(cls, app: Flask) -> Self:
         return app.extensions.setdefault(_EXTENSION, cls())  # type: ignore[no-any-return]
@@ -95,27 +131,45 @@ class _Guards:
             raise ConfigurationError(f"no such option: {', '.join(sorted(unknown))}")
         self._of_views: dict[tuple[Authorize | None, bool], NegotiateMiddleware] = {}
         self._of_app = NegotiateMiddleware(self._enter, **{"required": False} | config | options)
+        self._is_required = (config | options).get("required", False)
         self._options = config | options | {"required": True}
 
     def wrap(self, app: Flask) -> None:
         if not hasattr(self, "_inner"):
-            self._inner, app.wsgi_app = app.wsgi_app, self  # type: ignore[method-assign]
+            self._app = app
+            self._inner = app.wsgi_app
+            app.wsgi_app = self  # type: ignore[method-assign]
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if not self._is_order_known:
+            self._is_order_known = True
+            self._warn_of_layers_outside()
         return self._of_app(environ, start_response)
+
+    def _warn_of_layers_outside(self) -> None:
+        outer: Any = self._app.wsgi_app
+        if self._is_required is False or outer is self:
+            return
+        name = getattr(outer, "__qualname__", type(outer).__qualname__)
+        _logger.warning(
+            "%s wraps app.wsgi_app outside of init_kerberos(required=...): strangers reach it "
+            "without signing on. Call init_kerberos after it.",
+            name,
+        )
 
     def _enter(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         environ[_VOUCHED] = get_identity(environ) and self
         return self._inner(environ, start_response)
 
-    def ask(self, authorize: Authorize | None) -> Identity | Response:
-        """Pass the request through a view's guard: who is asking, or its refusal."""
+    def ask(self, authorize: Authorize | None) -> Identity:
+        """Pass the request through a view's guard: who is asking. Raises its refusal."""
         if not hasattr(self, "_options"):  # the decorator alone
             self.configure(current_app, {})
         environ = request.environ
         if "stream" in vars(request):  # someone has read from it, and it knows how much is left
             environ["wsgi.input"] = request.stream
-        guard, headers = self._of_view(authorize, environ.get(_VOUCHED) is self), Headers()
+        guard = self._of_view(authorize, environ.get(_VOUCHED) is self)
+        headers = Headers()
 
         def guarded(_copy: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
             def start(status: str, lines: list[tuple[str, str]], *exc_info: Any) -> Any:
@@ -130,10 +184,13 @@ class _Guards:
             return response
 
         refusal = Response.from_app(guarded, environ)
-        if identity := get_identity(environ):
-            begin = environ.pop(_START)
-            after_this_request(finish)
-        return identity or refusal
+        identity = get_identity(environ)
+        if identity is None:
+            after_this_request(functools.partial(_complete, refusal))
+            raise _REFUSALS.get(refusal.status_code, InternalServerError)(response=refusal)
+        begin = environ.pop(_START)
+        after_this_request(finish)
+        return identity
 
     def _of_view(self, authorize: Authorize | None, vouched: bool) -> NegotiateMiddleware:
         key = authorize, vouched
@@ -143,3 +200,12 @@ class _Guards:
                 guard = NegotiateMiddleware(guard, **self._options)
             self._of_views[key] = guard
         return self._of_views[key]
+
+
+def _complete(refusal: Response, response: Response) -> Response:
+    """Give an error handler's page for *refusal* what only the guard can."""
+    if response is not refusal and response.status_code == refusal.status_code:
+        for name in _OF_A_REFUSAL:
+            if name not in response.headers:
+                response.headers.extend((name, line) for line in refusal.headers.getlist(name))
+    return response

@@ -16,7 +16,7 @@ from initiator import KRB5, SPNEGO
 from negotiate_wsgi import Accepted, AcceptorError, GssapiAcceptor, Reason, Refused
 from negotiate_wsgi.acceptors.pykerberos import PykerberosAcceptor
 from negotiate_wsgi.acceptors.target import KeytabAcceptor, Target, Verdict
-from negotiate_wsgi.wire.authorization import screen, write_token
+from negotiate_wsgi.wire.authorization import Credential, screen, write_token
 
 ANY_HOST = Target.of("HTTP", None)
 TWO_HOSTS = Target.of("HTTP", ["www.example.com", "Alias.Example.Com"])
@@ -70,7 +70,7 @@ def test_verdict_is_read_by_another_layer_in_the_light_of_its_own_target():
 
 
 def test_tokens_are_not_shown():
-    verdict = Verdict(b"secret", object(), accepted("alice@R", None, b"secret"))
+    verdict = Verdict(Credential("secret"), object(), accepted("alice@R", None, b"secret"))
     assert "secret" not in repr(verdict)
 
 

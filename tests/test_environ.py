@@ -1,7 +1,9 @@
 """How does the app hear of it?"""
 
-from negotiate_wsgi import Identity, Reason, Refusal, get_identity, get_refusal
-from negotiate_wsgi.request.environ import cleanse, publish
+import pytest
+
+from negotiate_wsgi import ConfigurationError, Identity, Reason, Refusal, get_identity, get_refusal
+from negotiate_wsgi.request.environ import cleanse, key_of_header, publish
 
 
 def test_cleanse_deletes_what_only_we_may_say_and_nothing_else():
@@ -34,6 +36,22 @@ def test_publish():
     assert get_identity(environ) is identity
     publish(environ, identity, strip_realm=True)
     assert environ["REMOTE_USER"] == "alice"
+
+
+def test_a_header_that_the_app_trusts_is_ours_alone():
+    key = key_of_header("X-Remote-User")
+    assert key == key_of_header("x_remote_user") == "HTTP_X_REMOTE_USER"
+    environ = {key: "root", "HTTP_X_OTHER": "x"}
+    cleanse(environ, key)
+    assert environ == {"HTTP_X_OTHER": "x"}
+    publish(environ, Identity("üser@R"), strip_realm=False, user_key=key)
+    assert environ[key] == environ["REMOTE_USER"] == "üser@R".encode().decode("latin-1")
+
+
+@pytest.mark.parametrize("name", ["", "X User", "X:User", "Üser", "-", 1, "Authorization", "HOST"])
+def test_a_header_that_cannot_name_the_user(name):
+    with pytest.raises(ConfigurationError, match="user_header="):
+        key_of_header(name)
 
 
 def test_remote_user_is_a_native_string():

@@ -1,7 +1,7 @@
 """Whom do we not even ask?"""
 
 import pytest
-from helpers import site_of
+from helpers import GOOD, negotiate, site_of
 
 from negotiate_wsgi import ConfigurationError, unless
 
@@ -29,11 +29,14 @@ def test_what_does_not_slip_through(path):
     assert is_required(path, paths=["/health"], prefixes=["/static", "/api/v1/"])
 
 
-def test_the_whole_path_counts_however_it_is_split():
-    for script_name, path in [("", "/app/health"), ("/app", "/health"), ("/app/health", "")]:
-        assert not is_required(path, script_name, paths=["/app/health"])
-        assert is_required(path, script_name, paths=["/health"])
-    assert is_required("/../admin", "/static", prefixes=["/static"])
+@pytest.mark.parametrize("script_name", ["", "/app", "/static", "/health", "/static/.."])
+def test_script_name_says_nothing(script_name):
+    """gunicorn takes it from a header of a trusted peer, and a proxy may hand on a client's."""
+    exempt = {"paths": ["/health"], "prefixes": ["/static"]}
+    for path in ("/admin", "", "/", "/../admin"):
+        assert is_required(path, script_name, **exempt)
+    for path in ("/health", "/static/x"):
+        assert not is_required(path, script_name, **exempt)
 
 
 def test_the_root_as_a_prefix_is_everything_in_its_normal_form():
@@ -52,6 +55,60 @@ def test_genuine_preflights():
     assert is_required("/x", method="OPTIONS", headers=PREFLIGHT[1:], preflights=True)
     assert is_required("/x", method="OPTIONS", preflights=True)
     assert is_required("/x", method="GET", headers=PREFLIGHT, preflights=True)
+
+
+def preflight(inner, path="/", authorization=None, **exempt):
+    guarded = site_of(inner=inner, required=unless(preflights=True, **exempt))
+    return guarded.request(path, authorization, method="OPTIONS", headers=PREFLIGHT)
+
+
+def tells(*parts, status="200 OK"):
+    headers = [("Content-Type", "text/plain"), ("Access-Control-Allow-Origin", "*")]
+
+    def at_once(environ, start_response):
+        start_response(status, [*headers, ("Content-Length", str(sum(map(len, parts))))])
+        return list(parts)
+
+    def by_and_by(environ, start_response):
+        start_response(status, headers)
+        yield from parts
+
+    def by_write(environ, start_response):
+        write = start_response(status, headers)
+        for part in parts:
+            write(part)
+        return []
+
+    return at_once, by_and_by, by_write
+
+
+@pytest.mark.parametrize("number", range(3), ids=["at once", "by and by", "by write"])
+def test_an_exempt_preflight_gets_status_and_headers_and_no_body(number):
+    inner = tells(b"the ", b"secret", status="203 Non-Authoritative Information")[number]
+    answer = preflight(inner)
+    assert (answer.status, answer.body) == (203, b"")
+    assert answer.header("Access-Control-Allow-Origin") == "*"
+    assert answer.header("Content-Length") == "0"
+    assert preflight(inner, authorization=negotiate(GOOD)).body == b"the secret"
+    assert preflight(inner, paths=["/"]).body == b"the secret"
+
+
+def test_an_exempt_preflight_of_a_204_and_the_apps_close():
+    class Body(list):
+        closed = 0
+
+        def close(self):
+            self.closed += 1
+
+    body = Body()
+
+    def inner(environ, start_response):
+        start_response("204 No Content", [("Allow", "GET")])
+        return body
+
+    answer = preflight(inner)
+    assert (answer.status, answer.header("Allow"), answer.body) == (204, "GET", b"")
+    assert body.closed == 1
 
 
 def test_in_front_of_an_app():

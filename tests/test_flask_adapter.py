@@ -5,7 +5,7 @@ import io
 import pytest
 from flask import Blueprint, Flask, abort, request
 from flask.views import MethodView, View
-from helpers import NTLM, is_asked, negotiate, spnego
+from helpers import ALICE, NTLM, NamedAcceptor, is_asked, negotiate, spnego
 from sites import WsgiSite
 from werkzeug.wrappers import Response
 
@@ -13,9 +13,11 @@ from flask_adapter import init_kerberos, requires_authentication
 from negotiate_wsgi import (
     ConfigurationError,
     NegotiateMiddleware,
+    Reason,
     SessionCookie,
     forget,
     get_identity,
+    get_refusal,
 )
 
 
@@ -255,6 +257,100 @@ def test_class_based_views(realm, init):
     assert site.request("/methods/x", realm.authorization()).text == "Methods alice@EXAMPLE.TEST x"
     assert site.request("/plain", realm.authorization()).text == "Plain alice@EXAMPLE.TEST"
     assert is_asked(site.request("/plain"))
+
+
+@pytest.mark.parametrize("every_request", [True, False])
+def test_decorators_of_a_class_fail_at_import_and_say_what_to_write(every_request):
+    class Methods(MethodView):
+        decorators = [requires_authentication]  # noqa: RUF012
+        init_every_request = every_request
+
+        def get(self, user):
+            return user
+
+    with pytest.raises(ConfigurationError, match=r"def get\(self, user\)"):
+        Methods.as_view("methods")
+
+
+def test_a_view_without_a_parameter_for_the_principal_fails_at_import():
+    def hello():
+        return "hello"
+
+    class Methods(MethodView):
+        def get(self):
+            return "hello"
+
+    for view in (hello, Methods.get, lambda *, name: name):
+        with pytest.raises(ConfigurationError, match="no parameter for the principal"):
+            requires_authentication(view)
+    for view in (lambda user: user, lambda *args: args, lambda user, *, name: user):
+        assert requires_authentication(view).__wrapped__ is view
+
+
+def test_no_caller_takes_a_refusal_for_a_value(realm, init):
+    app = make_app(init)
+    values = []
+
+    @requires_authentication
+    def helper(user):
+        return f"secret of {user}"
+
+    @app.route("/careless")
+    def careless():
+        values.append(helper())
+        return values[-1]
+
+    site = WsgiSite(app)
+    assert is_asked(site.request("/careless"))
+    assert values == []
+    assert site.request("/careless", realm.authorization()).text == "secret of alice@EXAMPLE.TEST"
+
+
+def test_the_apps_own_error_pages_see_a_refusal_and_the_browser_its_challenge(realm, init):
+    app = make_app(init)
+    seen = []
+
+    def page(error):
+        seen.append((type(error).__name__, get_refusal(request.environ)))
+        return f"our own {error.code}", error.code
+
+    app.register_error_handler(401, page)
+    app.register_error_handler(403, page)
+    app.register_error_handler(500, page)
+    site = WsgiSite(app)
+    answer = site.request("/protected")
+    assert is_asked(answer)
+    assert (answer.text, answer.header("Cache-Control")) == ("our own 401", "no-store")
+    initiator = realm.initiator(user="bob")
+    answer = site.request("/admin", initiator.authorization)
+    assert (answer.status, answer.text) == (403, "our own 403")
+    [proof] = answer.challenges
+    assert initiator.trusts(proof)
+    assert [name for name, _ in seen] == ["Unauthorized", "Forbidden"]
+    assert seen[1][1].reason is Reason.NOT_AUTHORIZED
+    assert site.request("/protected", realm.authorization()).status == 200
+
+
+def test_layers_outside_of_the_guard_are_named(caplog):
+    def white_noise(inner):
+        return lambda environ, start_response: inner(environ, start_response)
+
+    for required, wrapped, warns in (
+        (True, True, True),
+        (True, False, False),
+        (False, True, False),
+    ):
+        caplog.clear()
+        app = Flask(__name__)
+        init_kerberos(app, acceptor=NamedAcceptor(ALICE), required=required)
+        if wrapped:
+            app.wsgi_app = white_noise(app.wsgi_app)
+        site = WsgiSite(app)
+        site.request("/")
+        site.request("/")
+        named = [record for record in caplog.records if "white_noise" in record.getMessage()]
+        assert len(named) == warns
+        assert all(record.levelname == "WARNING" for record in named)
 
 
 def test_decorated_twice_or_under_other_layers(realm, init):

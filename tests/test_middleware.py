@@ -1,5 +1,7 @@
 """The questions in their order, with an acceptor of our own: no KDC, in milliseconds."""
 
+import traceback
+
 import pytest
 from helpers import ALICE, GOOD, NTLM, NamedAcceptor, accepted, app, negotiate, site_of, spnego
 from sites import WsgiSite
@@ -135,7 +137,7 @@ def test_nothing_is_buffered():
             yield part
 
     guarded = NegotiateMiddleware(streaming, acceptor=NamedAcceptor(ALICE))
-    environ = {"HTTP_AUTHORIZATION": negotiate(GOOD)}
+    environ = {"HTTP_AUTHORIZATION": negotiate(GOOD), "REQUEST_METHOD": "GET"}
     answer = iter(guarded(environ, lambda status, headers, exc_info=None: None))
     assert seen == []
     assert next(answer) == b"1"
@@ -161,6 +163,77 @@ def test_a_layer_with_another_acceptor_judges_for_itself():
     assert doubtful.tokens == [GOOD]
 
 
+@pytest.mark.parametrize("answer", [None, 0, "", "no", (False, "no"), []], ids=repr)
+def test_required_that_answers_neither_true_nor_false_is_a_500(answer):
+    answered = site_of(required=lambda environ: answer).request("/")
+    assert (answered.status, answered.challenges) == (500, [])
+    assert "required-failed" in answered.text
+    assert site_of(required=lambda environ: False).request("/").status == 200
+
+
+def test_required_that_raises_is_a_500(caplog):
+    def required(environ):
+        raise LookupError("no such rule")
+
+    assert site_of(required=required).request("/").status == 500
+    [record] = caplog.records
+    assert (record.levelname, record.reason) == ("ERROR", "required-failed")
+    assert "no such rule" in caplog.text
+    assert site_of(required=required).request("/", negotiate(GOOD)).status == 200
+
+
+def test_the_judged_credential_is_taken_out_of_what_the_app_sees():
+    seen = []
+
+    def see(environ, start_response):
+        seen.append(environ.get("HTTP_AUTHORIZATION"))
+        assert negotiate(GOOD)[10:] not in repr(environ)
+        return app(environ, start_response)
+
+    guarded = site_of(inner=see, required=False)
+    for said in (negotiate(GOOD), negotiate(b"garbage"), "Bearer x", "Basic YTpi", None):
+        guarded.request("/", said)
+    assert seen == [None, None, "Bearer x", "Basic YTpi", None]
+
+
+def test_a_bug_of_an_acceptor_leaves_no_token_in_the_locals_of_its_traceback():
+    class Buggy:
+        def accept(self, token):
+            try:
+                copy = bytes(token)
+                raise KeyError(len(copy))
+            except KeyError as error:
+                raise RuntimeError("a bug") from error
+
+    guarded = NegotiateMiddleware(app, acceptor=Buggy())
+    environ = {"HTTP_AUTHORIZATION": negotiate(GOOD), "REQUEST_METHOD": "GET"}
+    with pytest.raises(RuntimeError, match="a bug") as caught:
+        guarded(environ, None)
+    encoded = negotiate(GOOD)[10:]
+    assert "HTTP_AUTHORIZATION" not in environ
+    tracebacks = [caught.value.__traceback__.tb_next, caught.value.__cause__.__traceback__]
+    frames = [frame for tb in tracebacks for frame, _ in traceback.walk_tb(tb)]
+    assert len(frames) >= 5
+    for frame in frames:
+        for value in frame.f_locals.values():
+            assert encoded not in repr(value)
+            assert repr(GOOD)[2:-1] not in repr(value)
+
+
+def test_a_client_cannot_name_itself_in_a_header_that_the_app_trusts():
+    def whoami(environ, start_response):
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [environ.get("HTTP_X_REMOTE_USER", "nobody").encode()]
+
+    guarded = site_of(inner=whoami, required=False, user_header="X-Remote-User")
+    forged = [("X-Remote-User", "root"), ("X_Remote_User", "root"), ("x-remote_user", "root")]
+    for line in forged:
+        assert guarded.request("/", headers=[line]).text == "nobody"
+        assert guarded.request("/", negotiate(GOOD), headers=[line]).text == "alice@EXAMPLE.TEST"
+    trusting = site_of(inner=whoami, required=False)
+    assert trusting.request("/", headers=forged[:1]).text == "root"  # why there is the option
+
+
 def test_required_sees_an_environ_that_nobody_has_forged():
     seen = []
 
@@ -179,6 +252,8 @@ def test_required_sees_an_environ_that_nobody_has_forged():
     [
         ({"strip_realm": True}, "realms"),
         ({"strip_realm": True, "realms": []}, "realms"),
+        ({"strip_realm": True, "realms": ["A.TEST", "B.TEST"]}, "exactly one realm"),
+        ({"user_header": "Authorization"}, "user_header"),
         ({"realms": "EXAMPLE.TEST"}, r"\['EXAMPLE.TEST'\]"),
         ({"required": "no"}, "True, False"),
         ({"discard_body": -1}, "bytes"),

@@ -34,7 +34,15 @@ PAGES = {
     "a name that ends like ours": ({"Origin": "https://evil-www.example.com"}, False),
     "our name as a user": ({"Origin": "https://www.example.com@evil.test"}, False),
     "a word not known": ({"Sec-Fetch-Site": "cross-planet"}, False),
-    "one of two says foreign": ({"Sec-Fetch-Site": "same-origin", "Origin": "https://evil.test"}, False),
+    "our own, and a proxy has changed Host": ({"Sec-Fetch-Site": "same-origin", "Origin": PORTAL}, True),
+    "our own, by Referer": ({"Referer": "https://www.example.com/some/page?x#y"}, True),
+    "foreign, by Referer": ({"Referer": "https://evil.test/https://www.example.com"}, False),
+    "foreign, by a Referer with our name": ({"Referer": "https://www.example.com.evil.test/"}, False),
+    "a Referer that is no URL": ({"Referer": "www.example.com"}, True),
+    "a Referer without a host": ({"Referer": "about:blank"}, False),
+    "Origin before Referer": ({"Origin": "https://evil.test", "Referer": "https://www.example.com/"}, False),
+    "a Referer of 10 KB": ({"Referer": "https://www.example.com/" + "x" * 10_000}, True),
+    "an Origin of 10 KB": ({"Origin": "https://www.example.com" + "x" * 10_000}, False),
     "the other says foreign": ({"Sec-Fetch-Site": "cross-site", "Origin": "https://www.example.com"}, False),
 }  # fmt: skip
 
@@ -53,6 +61,16 @@ def test_safe_methods_are_left_alone(page, method):
     assert post([], PAGES[page][0], method) == 200
 
 
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("upgrade", ["websocket", "WebSocket", "h2c, websocket"])
+def test_websocket_handshakes(page, upgrade):
+    """A GET, which any page may have a browser send."""
+    headers, ours = PAGES[page]
+    handshake = {"Upgrade": upgrade, "Connection": "Upgrade"} | headers
+    assert post([], handshake, "GET") == (200 if ours else 403)
+    assert post([], headers | {"Upgrade": "h2c"}, "GET") == 200
+
+
 @pytest.mark.parametrize("trusted", TRUSTING)
 def test_a_trusted_origin(trusted):
     headers = {"Sec-Fetch-Site": "cross-site", "Origin": trusted.lower()}
@@ -62,10 +80,17 @@ def test_a_trusted_origin(trusted):
         assert post(TRUSTING, headers | {"Origin": other}) == 403
 
 
-def test_behind_a_proxy_that_rewrites_host_our_own_origin_is_named():
-    headers = {"Sec-Fetch-Site": "same-origin", "Origin": PORTAL}
+def test_behind_a_proxy_that_rewrites_host_an_old_browser_needs_our_origin_named():
+    headers = {"Origin": PORTAL}
     assert post([], headers) == 403
     assert post([PORTAL], headers) == 200
+
+
+def test_our_own_pages_alone_is_the_default():
+    foreign = [("Origin", "https://evil.test")]
+    assert site_of().request("/", negotiate(GOOD), method="POST", headers=foreign).status == 403
+    own = [("Origin", "http://localhost")]
+    assert site_of().request("/", negotiate(GOOD), method="POST", headers=own).status == 200
 
 
 def test_403_before_any_credential_is_honoured():

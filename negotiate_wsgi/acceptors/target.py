@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from negotiate_wsgi.acceptors.protocol import Accepted, Acceptor, Refused
 from negotiate_wsgi.exceptions import ConfigurationError
 from negotiate_wsgi.reasons import Reason
+from negotiate_wsgi.wire.authorization import Credential
 
 
 @dataclass(frozen=True)
@@ -70,17 +71,17 @@ class KeytabAcceptor:
 
 @dataclass(slots=True)
 class Verdict:
-    """What was made of the token in *authorization*, for the layers below that meet the same one.
+    """What was made of the token in *credential*, for the layers below that meet the same one.
 
     A token can be judged once only: the replay cache refuses it the second time.
 
-    :param authorization: the header that brought it.
+    :param credential: the header that brought it.
     :param acceptor: who judged it; None where its framing alone was refused.
     :param result: what was made of it.
     :param is_news: whether no layer above has said the same.
     """
 
-    authorization: str = field(repr=False)
+    credential: Credential
     acceptor: Acceptor | None
     result: Accepted | Refused
     is_news: bool = True

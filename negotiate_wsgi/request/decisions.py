@@ -173,7 +173,7 @@ def _decision_on(authentication: Authentication) -> Decision:
         spn=known.spn if known else None,
         source=source,
         seconds=time.perf_counter() - authentication.began,
-        token_size=token_size(verdict.authorization) if verdict else 0,
+        token_size=token_size(verdict.credential.header) if verdict else 0,
     )
 
 

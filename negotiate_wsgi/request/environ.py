@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from negotiate_wsgi.acceptors.target import Verdict
+from negotiate_wsgi.exceptions import ConfigurationError
 from negotiate_wsgi.identity import Identity
 from negotiate_wsgi.reasons import Refusal
+from negotiate_wsgi.wire.authorization import Credential, is_negotiate
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -20,35 +23,85 @@ VERDICT = "negotiate_wsgi.verdict"
 _PREFIX = "negotiate_wsgi."
 
 
-def cleanse(environ: WSGIEnvironment) -> object:
+def cleanse(environ: WSGIEnvironment, user_key: str | None = None) -> object:
     """Delete what only we may say of the user, whoever said it: a server, a proxy, a layer above.
 
-    Returns the value of the verdict key, for the caller to check: it is the one thing that a
+    *user_key* is that of a header in which the app trusts us to name the user. Returns the value of the verdict key, for the caller to check: it is the one thing that a
     layer of ours above may hand down.
     """
     verdict = environ.get(VERDICT)
     environ.pop(REMOTE_USER, None)
     environ.pop(AUTH_TYPE, None)
+    if user_key:
+        environ.pop(user_key, None)
     if _PREFIX in " ".join(environ):  # many times faster than to look at each key, on every request
         for key in [key for key in environ if key.startswith(_PREFIX)]:
             del environ[key]
     return verdict
 
 
-def publish(environ: WSGIEnvironment, identity: Identity, strip_realm: bool) -> None:
+def publish(
+    environ: WSGIEnvironment,
+    identity: Identity,
+    strip_realm: bool,
+    user_key: str | None = None,
+) -> None:
     """Tell the app who is asking."""
     user = identity.name if strip_realm else identity.principal
-    # PEP 3333, "Unicode Issues": native strings hold bytes, each seen as a latin-1 character.
-    environ[REMOTE_USER] = user if user.isascii() else user.encode("utf-8").decode("latin-1")
+    if not user.isascii():
+        # PEP 3333, "Unicode Issues": native strings hold bytes, each as a latin-1 character.
+        user = user.encode("utf-8").decode("latin-1")
+    environ[REMOTE_USER] = user
     environ[AUTH_TYPE] = "Negotiate"
     environ[IDENTITY] = identity
+    if user_key:
+        environ[user_key] = user
+
+
+def key_of_header(name: str | None) -> str | None:
+    """The environ key of the option ``user_header=``. Raises `ConfigurationError`.
+
+    Every spelling that a client may use ends up under this one key (RFC 3875 section 4.1.18).
+    """
+    if name is None:
+        return None
+    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
+        raise ConfigurationError(f"user_header={name!r}: write a header's name, X-Remote-User")
+    key = "HTTP_" + name.upper().replace("-", "_")
+    if key in _NOT_OURS:
+        raise ConfigurationError(f"user_header={name!r}: this header has another meaning")
+    return key
+
+
+_NOT_OURS = {
+    f"HTTP_{name}"
+    for name in (
+        "ACCEPT", "AUTHORIZATION", "CONNECTION", "CONTENT_LENGTH", "CONTENT_TYPE", "COOKIE",
+        "EXPECT", "HOST", "ORIGIN", "REFERER", "TRANSFER_ENCODING", "UPGRADE",
+    )
+}  # fmt: skip
+
+
+def take_credential(environ: WSGIEnvironment, earlier: object) -> Credential | None:
+    """The request's Negotiate credential, taken out of the environ; None if it has none.
+
+    Nobody below needs it, and whoever traces requests would store it. A layer of ours above
+    has handed it down in *earlier*, what it found out.
+    """
+    authorization = environ.get("HTTP_AUTHORIZATION")
+    if authorization is None:
+        return earlier.credential if isinstance(earlier, Verdict) else None
+    if is_negotiate(authorization):
+        del environ["HTTP_AUTHORIZATION"]
+        return Credential(authorization)
+    return None
 
 
 def authorization_of(environ: WSGIEnvironment) -> str:
     """The credential that this request brought, also where a layer of ours took it out."""
     verdict = environ.get(VERDICT)
     if isinstance(verdict, Verdict):
-        return verdict.authorization
+        return verdict.credential.header
     return str(environ.get("HTTP_AUTHORIZATION", ""))
 
 

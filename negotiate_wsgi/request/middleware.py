@@ -15,11 +15,18 @@ from negotiate_wsgi.identity import Identity
 from negotiate_wsgi.reasons import Reason, Refusal
 from negotiate_wsgi.request import environ as keys
 from negotiate_wsgi.request.decisions import Authentication, Decisions, OnDecision
+from negotiate_wsgi.request.exemptions import Exemptions, Required, as_question, without_body
 from negotiate_wsgi.request.origins import Origins
 from negotiate_wsgi.request.policy import Authorize, Policy, is_yes
 from negotiate_wsgi.request.responses import answer, discard_body
 from negotiate_wsgi.request.session import SessionCookie, audience_of, forget
-from negotiate_wsgi.wire.authorization import CHALLENGE, is_basic, read_token, write_token
+from negotiate_wsgi.wire.authorization import (
+    CHALLENGE,
+    Credential,
+    is_basic,
+    read_token,
+    write_token,
+)
 from negotiate_wsgi.wire.headers import offers_negotiate, without_negotiate
 
 if TYPE_CHECKING:
@@ -51,16 +58,19 @@ class NegotiateMiddleware:
         and adds the challenge to an app's own 401. A callable decides for each environ.
     :param realms: None for every realm the KDC vouches for, else only these, compared exactly.
         A trust between realms lets foreign users in unless they are named here.
-    :param strip_realm: ``REMOTE_USER`` without ``@REALM``. Needs *realms*, because ``admin`` of a
-        foreign realm would become ``admin`` otherwise.
-    :param authorize: a callable that is given the `Identity` and answers whether it may come in.
-        An exception it raises is a 500, never a pass.
+    :param authorize: a callable that is given the `Identity` and answers whether it may come in,
+        True or False. An exception it raises, or another answer, is a 500, never a pass.
+    :param strip_realm: ``REMOTE_USER`` without ``@REALM``. Needs exactly one realm in *realms*,
+        because ``admin`` of another realm would become ``admin`` otherwise.
+    :param user_header: name of a request header that carries ``REMOTE_USER``, too, for an app
+        that trusts one. What a client sends under it is deleted from every request. An app
+        that trusts a header must not be reached without this option.
     :param session: a `SessionCookie`, so that a browser is not asked on every single request.
         None asks. A cookie never stands in for an ``Authorization`` header, whatever that says.
-    :param trusted_origins: origins whose pages may have a browser change something here, such as
-        ``["https://portal.example.com"]``; ``[]`` for our own pages alone. Requests with unsafe
-        methods that other pages send are a 403, because the browser would sign them like any.
-        None leaves that to the app.
+    :param trusted_origins: origins, besides our own, whose pages may have a browser change
+        something here, such as ``["https://portal.example.com"]``. Requests with unsafe methods
+        and WebSocket handshakes of other pages are a 403, because the browser would sign them
+        like any. None leaves that to the app.
     :param unauthorized: WSGI application for the body of the 401; a werkzeug ``Response`` is one.
     :param forbidden: the same for the 403.
     :param discard_body: how many bytes of a refused request's body are read and thrown away, so
@@ -81,12 +91,13 @@ class NegotiateMiddleware:
         service: str = "HTTP",
         hostname: str | Collection[str] | None = None,
         keytab: str | os.PathLike[str] | None = None,
-        required: bool | Callable[[WSGIEnvironment], bool] = True,
+        required: bool | Required = True,
         realms: Collection[str] | None = None,
-        strip_realm: bool = False,
         authorize: Authorize | None = None,
+        strip_realm: bool = False,
+        user_header: str | None = None,
         session: SessionCookie | None = None,
-        trusted_origins: Collection[str] | None = None,
+        trusted_origins: Collection[str] | None = (),
         unauthorized: WSGIApplication | None = None,
         forbidden: WSGIApplication | None = None,
         discard_body: int = 2**27,
@@ -96,8 +107,10 @@ class NegotiateMiddleware:
     ) -> None:
         if not callable(app):
             raise ConfigurationError(f"app={app!r}: write a WSGI application")
-        if strip_realm and not realms:
-            raise ConfigurationError("strip_realm= needs realms=: whose users are meant?")
+        if strip_realm and len(set(realms or ())) != 1:
+            raise ConfigurationError(
+                "strip_realm= needs exactly one realm in realms=, or two users would share a name"
+            )
         if not isinstance(discard_body, int) or discard_body < 0:
             raise ConfigurationError("discard_body= takes a number of bytes, 0 or more")
         if not isinstance(discard_seconds, int | float) or not 0 < discard_seconds < math.inf:
@@ -106,9 +119,10 @@ class NegotiateMiddleware:
             raise ConfigurationError("session= takes a SessionCookie(secret_key)")
         self.app = app
         self._acceptor = _choose_acceptor(acceptor, service, hostname, keytab)
-        self._is_required = _as_question(required)
+        self._is_required = as_question(required)
         self._policy = Policy.of(realms, authorize)
         self._strip_realm = strip_realm
+        self._user_key = keys.key_of_header(user_header)
         self._session = None
         if session:
             self._session = session.of(audience_of(self._acceptor))
@@ -121,7 +135,7 @@ class NegotiateMiddleware:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request, as PEP 3333 has it."""
         authentication = Authentication(time.perf_counter())
-        earlier = keys.cleanse(environ)
+        earlier = keys.cleanse(environ, self._user_key)
         foreign = self._origins and self._origins.objection(environ)
         if foreign:
             authentication.conclude(foreign)
@@ -140,31 +154,26 @@ class NegotiateMiddleware:
         self, authentication: Authentication, environ: WSGIEnvironment, earlier: object
     ) -> None:
         """Find out who is asking: by the token that came, else by the session."""
-        authorization = environ.get("HTTP_AUTHORIZATION")
-        verdict = self._verdict(authorization, earlier)
-        if verdict:
-            # Nobody below needs it, and whoever traces requests would store it.
-            environ.pop("HTTP_AUTHORIZATION", None)
+        credential = keys.take_credential(environ, earlier)
+        if credential:
+            verdict = self._verdict(credential, earlier)
             environ[keys.VERDICT] = verdict
             authentication.take(verdict)
-        elif self._session and not is_basic(authorization):
+        elif self._session and not is_basic(environ.get("HTTP_AUTHORIZATION")):
             identity = self._session.read(environ)
             if identity:
                 environ[keys.VERDICT] = identity
                 authentication.identity = identity
                 authentication.is_news = earlier is None or identity != earlier
 
-    def _verdict(self, authorization: str | None, earlier: object) -> Verdict | None:
+    def _verdict(self, credential: Credential, earlier: object) -> Verdict:
         """What is to be said of the token: by a layer of ours above, or by our acceptor."""
-        if isinstance(earlier, Verdict) and authorization in (None, earlier.authorization):
-            authorization = earlier.authorization
+        if isinstance(earlier, Verdict) and credential == earlier.credential:
             result = earlier.as_seen_by(self._acceptor)
             if result:
                 is_news = result is not earlier.result
-                return Verdict(authorization, self._acceptor, result, is_news)
-        if authorization is None:
-            return None
-        return _judge(authorization, self._acceptor)
+                return Verdict(credential, self._acceptor, result, is_news)
+        return _judge(credential, self._acceptor)
 
     def _ask_the_policy(self, authentication: Authentication, identity: Identity) -> None:
         failure = None
@@ -217,7 +226,7 @@ class NegotiateMiddleware:
     ) -> Iterable[bytes]:
         identity = authentication.identity
         if identity:
-            keys.publish(environ, identity, self._strip_realm)
+            keys.publish(environ, identity, self._strip_realm, self._user_key)
         elif authentication.refusal:
             environ[keys.REFUSAL] = authentication.refusal
         if authentication.proof:
@@ -228,19 +237,20 @@ class NegotiateMiddleware:
             start_response = self._session.keep(
                 environ, identity, start_response, authentication.expiry
             )
+        exempt = self._is_required
+        if identity is None and isinstance(exempt, Exemptions) and exempt.hides_the_body(environ):
+            return without_body(self.app, environ, start_response)
         return self.app(environ, start_response)
 
 
 _NOBODY_KNOWN = Refusal(Reason.NO_CREDENTIALS)
 
 
-def _judge(authorization: str, acceptor: Acceptor) -> Verdict | None:
-    """What *acceptor* says of the token; None if there is none."""
-    token = read_token(authorization)
-    if token is None:
-        return None
-    if isinstance(token, Refusal):
-        return Verdict(authorization, None, token)
+def _judge(credential: Credential, acceptor: Acceptor) -> Verdict:
+    """What *acceptor* says of the token, if that passes the screening."""
+    token = read_token(credential.header)
+    if not isinstance(token, bytes):
+        return Verdict(credential, None, token)
     try:
         result = acceptor.accept(token)
     except AcceptorError as fault:
@@ -250,7 +260,7 @@ def _judge(authorization: str, acceptor: Acceptor) -> Verdict | None:
         raise
     finally:
         del token
-    return Verdict(authorization, acceptor, result)
+    return Verdict(credential, acceptor, result)
 
 
 def _clear_locals(bug: BaseException | None) -> None:
@@ -279,16 +289,6 @@ def _choose_acceptor(
     if not callable(getattr(acceptor, "accept", None)):
         raise ConfigurationError(f"acceptor={acceptor!r} has no method accept(token)")
     return acceptor
-
-
-def _as_question(
-    required: bool | Callable[[WSGIEnvironment], bool],
-) -> Callable[[WSGIEnvironment], bool]:
-    if callable(required):
-        return required
-    if not isinstance(required, bool):
-        raise ConfigurationError(f"required={required!r}: write True, False or a callable(environ)")
-    return lambda environ: required
 
 
 def _offering(start_response: StartResponse) -> StartResponse:

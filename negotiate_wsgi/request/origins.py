@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS", "TRACE"}  # RFC 9110 section 9.2.1
+_LOOKED_AT = 300  # characters: a scheme, a host name of at most 253 (RFC 1035), a port
+_ORIGIN_OF_URL = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#\s]*")
 
 
 @dataclass(frozen=True)
@@ -33,26 +35,50 @@ class Origins:
         for origin in trusted:
             if not isinstance(origin, str) or not re.fullmatch(r"\w+://[^/\s?#@]+", origin):
                 raise ConfigurationError(
-                    f"trusted_origins: {origin!r} is none; write 'https://portal.example.com'"
+                    f"trusted_origins: {origin!r} is not an origin such as "
+                    "'https://portal.example.com'; write scheme and host, and no path"
                 )
         return cls(frozenset(map(str.lower, trusted)))
 
     def objection(self, environ: WSGIEnvironment) -> Refusal | None:
-        """A refusal if a page that is neither ours nor trusted sent this with an unsafe method.
+        """A refusal if a page that is neither ours nor trusted asks for more than to see.
 
-        Browsers say so, and no page can make them say otherwise: in ``Sec-Fetch-Site``, which
-        they send over TLS and to localhost alone, and in ``Origin``. Other clients send neither,
-        and no page speaks through them.
+        Browsers say whose page asks, and no page can make them say otherwise: in
+        ``Sec-Fetch-Site``, which they send over TLS and to localhost alone, in ``Origin`` and in
+        ``Referer``. Other clients send none of them, and no page speaks through them.
         """
-        if environ["REQUEST_METHOD"] in _SAFE_METHODS:
+        is_safe = environ["REQUEST_METHOD"] in _SAFE_METHODS
+        if is_safe and ("HTTP_UPGRADE" not in environ or not _opens_a_websocket(environ)):
             return None
-        origin = environ.get("HTTP_ORIGIN", "").lower()
-        site = environ.get("HTTP_SEC_FETCH_SITE", "none").lower()
+        site = environ.get("HTTP_SEC_FETCH_SITE", "").lower()[:_LOOKED_AT]
+        if site == "same-origin":
+            return None  # whatever a proxy has made of Host
+        origin = _origin_of(environ)
         if origin in self.trusted:
             return None
-        # "same-site" is another host of our domain, and on an intranet that is everybody. Schemes
-        # are not compared: behind a proxy that ends TLS we may not know ours.
-        is_ours = not origin or origin.rpartition("://")[2] == environ.get("HTTP_HOST", "").lower()
-        if is_ours and site in ("none", "same-origin"):
+        # "same-site" is another host of our domain, and on an intranet that is everybody.
+        if site in ("", "none") and _is_ours(origin, environ):
             return None
-        return Refusal(Reason.CROSS_SITE, f"Origin: {origin or 'none'}, Sec-Fetch-Site: {site}")
+        detail = f"Origin: {origin or 'none'}, Sec-Fetch-Site: {site or 'none'}"
+        return Refusal(Reason.CROSS_SITE, detail)
+
+
+def _opens_a_websocket(environ: WSGIEnvironment) -> bool:
+    """RFC 6455 section 4.1: a GET, which any page may have a browser send, with cookies."""
+    return "websocket" in environ["HTTP_UPGRADE"][:_LOOKED_AT].lower()
+
+
+def _origin_of(environ: WSGIEnvironment) -> str:
+    """The origin of the page that asks; empty where the client names none."""
+    origin = environ.get("HTTP_ORIGIN")
+    if origin is not None:
+        return str(origin[:_LOOKED_AT].lower())
+    referer = environ.get("HTTP_REFERER", "")[:_LOOKED_AT].lower()
+    found = _ORIGIN_OF_URL.match(referer)
+    return found[0] if found else referer
+
+
+def _is_ours(origin: str, environ: WSGIEnvironment) -> bool:
+    """Schemes are not compared: behind a proxy that ends TLS we may not know ours."""
+    host = environ.get("HTTP_HOST", "").lower()
+    return not origin or origin.rpartition("://")[2] == host

@@ -9,6 +9,7 @@ inside SPNEGO makes MIT's library report what looks like a fault of ours.
 from __future__ import annotations
 
 from binascii import a2b_base64, b2a_base64
+from dataclasses import dataclass, field
 
 from negotiate_wsgi.reasons import Reason, Refusal
 from negotiate_wsgi.wire.der import DerError, by_beginning
@@ -29,19 +30,31 @@ CHALLENGE = "Negotiate"
 #: Largest token in bytes. Windows itself stops at 48 KB (MaxTokenSize) and advises against more.
 MAX_TOKEN = 64 * 1024
 
+_NEGOTIATE = ("negotiate ", "negotiate")
 _REFUSED_MECHANISMS = {NTLM: Reason.NTLM, NEGOEX: Reason.NEGOEX}
 
 
-def read_token(authorization: str | None) -> bytes | Refusal | None:
-    """The token in an ``Authorization`` header, screened.
+@dataclass(slots=True)
+class Credential:
+    """An ``Authorization`` header that no repr shows: whoever traces requests stores reprs."""
 
-    Returns None where there is no header or it is of another scheme, a `Refusal` where the
-    credentials cannot be a Kerberos token, else the token's bytes.
+    header: str = field(repr=False)
+
+
+def is_negotiate(authorization: str | None) -> bool:
+    """Whether an ``Authorization`` header is of the scheme Negotiate, in whatever case.
+
+    RFC 9110 section 11.4: credentials = auth-scheme [ 1*SP ( token68 / ... ) ], and section
+    11.1: the scheme is matched without case.
     """
-    # RFC 9110 section 11.4: credentials = auth-scheme [ 1*SP ( token68 / ... ) ],
-    # and section 11.1: the scheme is matched without case.
-    if not authorization or authorization[:10].lower() not in ("negotiate ", "negotiate"):
-        return None
+    return authorization is not None and authorization[:10].lower() in _NEGOTIATE
+
+
+def read_token(authorization: str) -> bytes | Refusal:
+    """The token in an ``Authorization`` header of the scheme Negotiate, screened.
+
+    Returns the token's bytes, or a `Refusal` where it cannot be a Kerberos token.
+    """
     token68 = authorization[10:]
     if len(token68) > MAX_TOKEN * 4 // 3 + 4:  # spaces count: to strip a MiB of them takes time
         return Refusal(Reason.TOO_LARGE)

@@ -4,6 +4,7 @@ request that fails names its reason, and what the doctor says to type repairs it
 from __future__ import annotations
 
 import base64
+import json
 import os
 import re
 import resource
@@ -12,12 +13,14 @@ import socket
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import sites
 from helpers import NTLM, negotiate, spnego
 from machine import AdministeredRealm, Machine, as_a_user, need_user_namespaces
 
+from negotiate_wsgi import doctor
 from negotiate_wsgi.doctor.run import gather
 
 CHECKS = sorted(gather(), key=lambda check: check.id)
@@ -34,7 +37,7 @@ def realm():
 @pytest.fixture
 def machine(realm, tmp_path, request):
     # A host of its own for each test: all share the KDC, and the clients' credential caches.
-    host = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[-50:]
+    host = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower())[-50:].strip("-")
     return Machine(realm, tmp_path / "machine", f"{host}.test")
 
 
@@ -98,6 +101,65 @@ def keytab_open_to_all(machine):
 
 def directory_open_to_all(machine):
     machine.directory.chmod(0o777)
+
+
+def with_members(machine, *names):
+    """Give the group of the machine's files the members *names*, as far as its programs know."""
+    passwd, group = machine.directory / "passwd", machine.directory / "group"
+    users = {"root": 0, "server": os.geteuid(), "mallory": 4711}
+    passwd.write_text("".join(f"{n}:x:{i}:{i + 1}::/:/bin/sh\n" for n, i in users.items()))
+    group.write_text(f"web:x:{os.getegid()}:{','.join(names)}\n")
+    machine.environ["NSS_WRAPPER_PASSWD"] = str(passwd)
+    machine.environ["NSS_WRAPPER_GROUP"] = str(group)
+
+
+def keytab_open_to_its_group(machine):
+    with_members(machine, "mallory")
+    machine.keytab.chmod(0o660)
+
+
+def directory_open_to_its_group(machine):
+    with_members(machine, "root", "mallory")
+    machine.directory.chmod(0o770)
+
+
+def link_into_an_open_directory(machine):
+    """Of the names in the keytab's path, no directory is open."""
+    place = machine.directory / "open"
+    place.mkdir()
+    shutil.move(machine.keytab, place / "keytab")
+    machine.keytab.symlink_to("link")
+    (machine.directory / "link").symlink_to(place / "keytab")
+    place.chmod(0o777)
+
+
+def keytab_of_somebody_else(machine):
+    """Who may not write to it: but the owner of a directory may well replace it."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a directory away")
+    inner = machine.directory / "of-mallory"
+    inner.mkdir(mode=0o755)
+    machine.environ["KRB5_KTNAME"] = shutil.move(machine.keytab, inner)
+    os.chown(inner, 4711, 4711)
+
+
+def keytab_in_a_private_directory_of_somebody_else(machine):
+    closed = machine.directory / "private"
+    closed.mkdir()
+    machine.environ["KRB5_KTNAME"] = shutil.move(machine.keytab, closed)
+    if os.geteuid() != 0:
+        machine.environ["KRB5_KTNAME"] = "/root/keytab"
+        return {
+            "repair": lambda machine: machine.environ.update(KRB5_KTNAME=str(closed / "keytab"))
+        }
+    closed.chmod(0o700)
+    os.chown(closed, 4711, 4711)
+    machine.prefix = as_a_user()
+
+    def give_back(machine):
+        os.chown(closed, 0, 0)
+
+    return {"repair": give_back}
 
 
 def other_service(machine):
@@ -282,6 +344,44 @@ def replay_cache_that_is_a_link(machine):
     cache.symlink_to("/no/such/place")
 
 
+def replay_cache_off(machine):
+    machine.environ["KRB5RCACHENAME"] = "none:"
+
+
+def replay_cache_off_by_its_type(machine):
+    machine.environ["KRB5RCACHETYPE"] = "none"
+
+
+def replay_cache_off_in_krb5_conf(machine):
+    included = machine.directory / "included.conf"
+    included.write_text("[libdefaults]\n\tdefault_rcache_name = none:\n")
+    machine.krb5_conf.write_text(f"include {included}\n{machine.krb5_conf.read_text()}")
+
+
+def replay_cache_of_no_type(machine):
+    machine.environ["KRB5RCACHENAME"] = "FILE:/var/tmp/rcache"
+
+
+def replay_cache_in_a_file_that_cannot_be(machine):
+    machine.environ["KRB5RCACHENAME"] = f"file2:{machine.directory}/no-such/rcache"
+
+
+def replay_cache_in_no_temporary_directory(machine):
+    del machine.environ["KRB5RCACHEDIR"]
+    machine.environ["TMPDIR"] = str(machine.directory / "no-such")
+
+
+def many_keys(machine):
+    """The same two, over and over: 34."""
+    content = machine.keytab.read_bytes()
+    machine.keytab.write_bytes(content[:2] + content[2:] * 17)
+
+    def use_the_other(machine):
+        machine.environ["NEGOTIATE_ACCEPTOR"] = "gssapi"
+
+    return {"repair": use_the_other}
+
+
 def ntlm_plugin(machine):
     machine.environ["GSS_MECH_CONFIG"] = "/etc/gss/mech.d/mech.ntlmssp.conf"
     return {"authorization": negotiate(spnego(NTLM))}
@@ -306,7 +406,17 @@ FAULTS = [
     Fault(unreadable_keytab, "NW005", "cannot be read by uid", "keytab-unusable"),
     Fault(keytab_in_a_closed_directory, "NW005", "may not enter", "keytab-unusable"),
     Fault(keytab_open_to_all, "NW006", "open to every user", "accepted"),
-    Fault(directory_open_to_all, "NW006", "can put another keytab", "accepted"),
+    Fault(directory_open_to_all, "NW006", "Every user .* by way of", "accepted"),
+    Fault(keytab_open_to_its_group, "NW006", "group web can put another", "accepted"),
+    Fault(directory_open_to_its_group, "NW006", "group web .* by way of", "accepted"),
+    Fault(link_into_an_open_directory, "NW006", "by way of \\S+/open", "accepted"),
+    Fault(keytab_of_somebody_else, "NW006", "user 4711, to whom it belongs", "accepted"),
+    Fault(
+        keytab_in_a_private_directory_of_somebody_else,
+        "NW005",
+        "may not enter /",
+        "keytab-unusable",
+    ),
     Fault(other_service, "NW007", "no key for HTTP/.* but for host/", "spn-not-in-keytab"),
     Fault(other_host, "NW007", "but for HTTP/www-", "spn-not-in-keytab"),
     Fault(other_case, "NW007", "but for HTTP/[A-Z-]*OTHER-CASE", "spn-not-in-keytab"),
@@ -335,6 +445,18 @@ FAULTS = [
     Fault(no_replay_cache_directory, "NW004", "no directory", "replay-cache-unusable"),
     Fault(read_only_replay_cache, "NW004", "cannot be written", "replay-cache-unusable"),
     Fault(replay_cache_that_is_a_link, "NW004", "not a file of", "replay-cache-unusable"),
+    Fault(replay_cache_off, "NW004", "KRB5RCACHENAME is none:.*off", "accepted"),
+    Fault(replay_cache_off_by_its_type, "NW004", "KRB5RCACHETYPE is none:.*off", "accepted"),
+    Fault(replay_cache_off_in_krb5_conf, "NW004", "included.conf is none:.*off", "accepted"),
+    Fault(replay_cache_of_no_type, "NW004", "is not a replay cache", "replay-cache-unusable"),
+    Fault(replay_cache_in_a_file_that_cannot_be, "NW004", "no directory", "replay-cache-unusable"),
+    Fault(
+        replay_cache_in_no_temporary_directory,
+        "NW004",
+        "TMPDIR: .*no directory",
+        "replay-cache-unusable",
+    ),
+    Fault(many_keys, "NW018", "34 keys, and pykerberos tries every one", "accepted"),
     Fault(ntlm_plugin, "NW002", "mech.ntlmssp.conf loads", "ntlm"),
     Fault(two_bindings, "NW001", "both installed", "accepted"),
 ]
@@ -365,6 +487,36 @@ def test_fault(machine, fault):
     assert machine.doctor(*arguments) == []
     machine.realm.kinit("alice")  # for a ticket with the new key
     assert machine.request(machine.ticket())["reason"] == "accepted"
+
+
+def test_a_private_directory_stays_private(machine):
+    keytab_in_a_private_directory_of_somebody_else(machine)
+    [finding] = machine.doctor()
+    place = machine.environ["KRB5_KTNAME"]
+    assert re.fullmatch(
+        rf"install -m 600 -o \S+ {place} /etc/http.keytab && rm {place}", finding["command"]
+    )
+    package = Path(doctor.__file__).parent
+    assert all("a+x" not in module.read_text() for module in package.rglob("*.py"))
+
+
+@pytest.mark.parametrize("mode", [0o660, 0o640, 0o600])
+def test_a_group_of_nobody_else_may_do_as_it_likes(machine, mode):
+    with_members(machine, "root", "server")
+    machine.keytab.chmod(mode)
+    machine.directory.chmod(0o770)
+    assert machine.doctor() == []
+
+
+def test_to_root_the_owner_of_the_keytab_is_the_server(machine):
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a file away")
+    os.chown(machine.keytab, 4711, 4711)
+    os.chown(machine.directory, 4711, 4711)
+    assert machine.doctor() == []
+    os.chown(machine.directory, 4712, 4712)
+    [finding] = machine.doctor()
+    assert "The user 4712, to whom it belongs" in finding["found"]
 
 
 def test_dead_dns_and_a_dead_kdc(machine):
@@ -424,6 +576,10 @@ def test_colours_and_progress_are_for_terminals(machine, capfd):
     seen = machine.type("negotiate-wsgi doctor")
     assert "\x1b[32mok      \x1b[0m NW001" in seen
     assert "... asking the KDC of EXAMPLE.TEST" in seen
+    machine.environ["NO_COLOR"] = "1"
+    assert "\nok       NW001" in machine.type("negotiate-wsgi doctor").replace("\x1b[K", "\n")
+    machine.environ["NO_COLOR"] = ""
+    assert "\x1b[32mok      \x1b[0m NW001" in machine.type("negotiate-wsgi doctor")
     assert seen.count("... ") >= 4
     machine.type(f"negotiate-wsgi doctor 2>&1 | cat >{machine.directory}/said")
     assert "\x1b" not in (machine.directory / "said").read_text()
@@ -450,6 +606,87 @@ def test_it_shows_no_key_and_changes_nothing(machine):
             assert text[:16] not in said
 
 
+ACCEPTORS = """
+from negotiate_wsgi.acceptors.gssapi import GssapiAcceptor
+from negotiate_wsgi.acceptors.pykerberos import PykerberosAcceptor
+
+of_another_host = GssapiAcceptor(hostname="another.test")
+of_this_host = GssapiAcceptor()
+by_pykerberos = PykerberosAcceptor()
+not_one = PykerberosAcceptor
+"""
+
+
+def found_by(machine, check, *arguments):
+    done = machine.run("negotiate-wsgi", "doctor", "--json", *arguments)
+    [found] = [finding for finding in json.loads(done.stdout) if finding["id"] == check]
+    return found
+
+
+def test_the_acceptor_that_the_site_uses_is_tried(machine):
+    (machine.directory / "acceptors.py").write_text(ACCEPTORS)
+    machine.environ["PYTHONPATH"] += f":{machine.directory}"
+    assert machine.doctor() == []
+    assert "pykerberos 1." in found_by(machine, "NW001")["found"]
+    for name in ("gssapi", " GSSAPI", "acceptors:of_this_host", "acceptors:by_pykerberos"):
+        assert machine.doctor("--acceptor", name) == []
+    assert "gssapi 1." in found_by(machine, "NW001", "--acceptor", "gssapi")["found"]
+    machine.environ["NEGOTIATE_ACCEPTOR"] = "acceptors:of_another_host"
+    [finding] = machine.doctor()
+    assert finding["id"] == "NW016"
+    assert "cannot use its Kerberos key" in finding["found"]  # not for that host
+    assert machine.doctor("--acceptor", "pykerberos") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("kerberos", "write pykerberos, gssapi or package.module:name"),
+        ("no_such_module:acceptor", "cannot be imported .*PYTHONPATH"),
+        ("json:no_such_name", "cannot be imported"),
+        ("json:loads", "is not an acceptor: it is function"),
+        ("negotiate_wsgi:GssapiAcceptor", "is not an acceptor: it is"),
+    ],
+)
+def test_an_acceptor_that_cannot_be_used(machine, name, says):
+    [finding] = machine.doctor("--acceptor", name)
+    assert (finding["id"], finding["status"]) == ("NW001", "problem")
+    assert re.search(says, finding["found"])
+    assert "--acceptor" in finding["remedy"]
+
+
+def test_keys_that_are_many_are_none_of_gssapi_s_business(machine):
+    many_keys(machine)
+    (machine.directory / "acceptors.py").write_text(ACCEPTORS)
+    machine.environ["PYTHONPATH"] += f":{machine.directory}"
+    assert machine.doctor("--acceptor", "gssapi") == []
+    assert machine.doctor("--acceptor", "acceptors:of_this_host") == []
+    [finding] = machine.doctor("--acceptor", "acceptors:by_pykerberos")
+    assert finding["id"] == "NW018"
+    content = machine.keytab.read_bytes()
+    machine.keytab.write_bytes(content[: 2 + (len(content) - 2) // 17 * 15])
+    assert machine.doctor("--acceptor", "acceptors:by_pykerberos") == []
+
+
+@pytest.mark.parametrize(
+    ("missing", "acceptor", "extra"),
+    [
+        ("krb5", "pykerberos", "'negotiate-wsgi[doctor]'"),
+        ("spnego", "pykerberos", "'negotiate-wsgi[doctor]'"),
+        ("gssapi", "gssapi", "'negotiate-wsgi[gssapi]'"),
+        ("kerberos", "pykerberos", "pykerberos"),
+    ],
+)
+def test_what_is_missing_names_its_extra(machine, missing, acceptor, extra):
+    program = (
+        f"import sys; sys.modules[{missing!r}] = None; from negotiate_wsgi.__main__ import main; "
+        f"sys.exit(main(['doctor', '--acceptor', {acceptor!r}]))"
+    )
+    done = machine.run(sys.executable, "-c", program)
+    assert done.returncode == 2
+    assert re.search(rf"pip install (--\S+ )?{re.escape(extra)}", done.stdout + done.stderr)
+
+
 def test_list_says_what_has_to_be_so():
     done = subprocess.run(
         [sites.BIN / "negotiate-wsgi", "doctor", "--list"], capture_output=True, text=True
@@ -469,13 +706,6 @@ def test_checks_are_declared_once_and_in_an_order_that_can_be_followed():
     for check in gather():
         assert check.after <= seen, f"{check.id} comes before its premises"
         seen.add(check.id)
-
-
-def test_without_its_extra_it_says_what_to_install():
-    program = "import sys; sys.modules['krb5'] = None; from negotiate_wsgi.__main__ import main; main(['doctor'])"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.returncode == 2
-    assert "pip install 'negotiate-wsgi[doctor]'" in done.stderr
 
 
 def test_in_the_throwaway_realm_too_what_it_says_is_to_be_typed(tmp_path):

@@ -132,6 +132,13 @@ LACKING = [
             "proxy_set_header X-Forwarded-Proto $scheme;", "NW024", "without Secure over TLS"),
     Lacking(f"{TLS_PROXY} haproxy", "8443", "haproxy.cfg", "tune.bufsize 131072",
             "NW025", "8 KB; larger is answered with 400.*HAProxy"),
+    # They pass on what gunicorn says, and nginx signs it.
+    Lacking(f"{TLS_PROXY} nginx", "8443", "gunicorn.conf.py", "limit_request_field_size = 131072",
+            "NW025", "Less than 8 KB; larger is answered with 431.*gunicorn"),
+    Lacking(f"{TLS_PROXY} haproxy", "8443", "gunicorn.conf.py", "limit_request_field_size = 131072",
+            "NW025", "Less than 8 KB; larger is answered with 431.*gunicorn"),
+    Lacking(UWSGI, "8001", "uwsgi.ini", "add-header = Connection: close",
+            "NW026", "closes the connection after the 401 without saying so", "/wiki"),
 ]  # fmt: skip
 
 
@@ -172,6 +179,66 @@ def trust(machine, deployment):
     if deployment.url.startswith("https"):
         certificates = sorted(machine.directory.glob("tmp.*/tls.crt"), key=os.path.getmtime)
         machine.environ["SSL_CERT_FILE"] = str(certificates[-1])
+
+
+@pytest.mark.parametrize("is_kept", [False, True])
+def test_uwsgi_s_own_router(machine, deploy, is_kept):
+    """It closes, too, unless it is told for how long to keep a connection."""
+    deployment = deploy(UWSGI, "8001", "/wiki")
+    sample = (SAMPLES / "uwsgi.ini").read_text()
+    plain = sample.replace("add-header = Connection: close", "").replace("http-socket =", "http =")
+    plain = plain.replace("plugin = python3", "plugin = http\nplugin = python3")
+    deployment.write("uwsgi.ini", plain + "http-keepalive = 5\n" * is_kept)
+    deployment.start()
+    found = machine.doctor("--url", deployment.url)
+    if is_kept:
+        assert found == []
+    else:
+        assert [finding["id"] for finding in found] == ["NW026"]
+        assert "http-keepalive = 5" in found[0]["remedy"]
+
+
+NGINX_BEFORE_UWSGI = """
+daemon off; pid {directory}/nginx.pid; error_log stderr; events {{}}
+http {{
+    access_log off; client_body_temp_path {directory}/a; proxy_temp_path {directory}/b;
+    fastcgi_temp_path {directory}/c; scgi_temp_path {directory}/d; uwsgi_temp_path {directory}/e;
+    large_client_header_buffers 4 128k;
+    server {{
+        listen 127.0.0.1:{port};
+        location / {{ proxy_pass http://127.0.0.1:{behind}; proxy_set_header Host $http_host; }}
+    }}
+}}
+"""
+
+
+@pytest.mark.parametrize("size", ["4096", "65535"])
+def test_nginx_before_a_uwsgi_that_closes(machine, deploy, size):
+    """What nginx says of it is 502."""
+    deployment = deploy(UWSGI, "8001", "/wiki")
+    sample = (SAMPLES / "uwsgi.ini").read_text()
+    deployment.write("uwsgi.ini", sample.replace("buffer-size = 65535", f"buffer-size = {size}"))
+    deployment.start()
+    port = sites.free_port()
+    configuration = machine.directory / "nginx.conf"
+    configuration.write_text(NGINX_BEFORE_UWSGI.format(
+        directory=machine.directory, port=port, behind=deployment.port
+    ))  # fmt: skip
+    nginx = subprocess.Popen(
+        ["/usr/sbin/nginx", "-c", configuration], env=deployment.environ, stderr=subprocess.DEVNULL
+    )
+    try:
+        sites.wait_for(port, nginx)
+        found = machine.doctor("--url", f"http://localhost:{port}/wiki")
+    finally:
+        nginx.terminate()
+        nginx.wait()
+    if size == "65535":
+        assert found == []
+    else:
+        [finding] = found
+        assert finding["command"] == "buffer-size = 65535"
+        assert "larger is answered with 502" in finding["found"]
 
 
 def test_an_untrusted_certificate(machine, deploy):

@@ -21,8 +21,11 @@ def is_used() -> bool:
 
 def plugin_files() -> list[Path]:
     """The files that say which plugins the GSSAPI library loads."""
-    if named := os.environ.get("GSS_MECH_CONFIG"):
-        return [Path(named)]
+    named = os.environ.get("GSS_MECH_CONFIG")
+    return [Path(named)] if named else _usual_files()
+
+
+def _usual_files() -> list[Path]:
     return [Path("/etc/gss/mech"), *sorted(Path("/etc/gss/mech.d").glob("*.conf"))]
 
 
@@ -35,6 +38,14 @@ def mechanisms_in(path: Path) -> tuple[bool, bool]:
     lines = [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
     ours = [line for line in lines if "<interposer>" in line]
     return bool(ours), len(lines) > len(ours)
+
+
+def file_of_its_own() -> Path | None:
+    """The file that loads its plugin and no other, None where there is none."""
+    for path in _usual_files():
+        if mechanisms_in(path) == (True, False):
+            return path
+    return None
 
 
 def is_loaded() -> bool:

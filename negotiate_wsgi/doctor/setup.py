@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from negotiate_wsgi.doctor import gssproxy
 from negotiate_wsgi.doctor.commands import Commands, Kadmin
 from negotiate_wsgi.doctor.site import Answer, Site
 from negotiate_wsgi.wire.keytab import Keytab
@@ -36,7 +35,6 @@ class Setup:
 
     # Learnt on the way:
     keytab: Keytab = field(default=Keytab("", ()), init=False)
-    default_realm: str = field(default="", init=False)
     #: What clients may make of each host by DNS.
     canonical: dict[str, set[str]] = field(default_factory=dict, init=False)
     #: Whether a client on this machine makes another name of a host before it asks the KDC.
@@ -51,12 +49,7 @@ class Setup:
 
     @property
     def spns(self) -> list[str]:
-        """The keytab's principals of the service and, if any are given, of the hosts.
-
-        Of a keytab that only gssproxy reads, those that the hosts should have.
-        """
-        if self.is_hidden:
-            return [f"{self.service}/{host}@{self.default_realm}" for host in self.hosts]
+        """The keytab's principals of the service and, if any are given, of the hosts."""
         own = dict.fromkeys(key.principal for key in self.keytab.keys)
         prefixes = tuple(f"{self.service}/{host}@" for host in self.hosts)
         return [spn for spn in own if spn.startswith(prefixes or f"{self.service}/")]
@@ -67,11 +60,6 @@ class Setup:
         keys = {(key.principal, key.kvno, key.enctype, key.mark) for key in self.keytab.keys}
         counted = Counter(key[:3] for key in keys)
         return sorted({principal for (principal, _, _), count in counted.items() if count > 1})
-
-    @property
-    def is_hidden(self) -> bool:
-        """Whether the keys are gssproxy's to read, and not ours."""
-        return gssproxy.is_used() and not self.keytab.keys
 
     @property
     def commands(self) -> Commands:

@@ -19,9 +19,6 @@ _SKEW = 300  # seconds that krb5 tolerates, unless clockskew in krb5.conf says o
 def kdc(setup: Setup) -> Iterator[Finding]:
     """One answers."""
     realm = setup.spns[0].rpartition("@")[2]
-    if setup.is_hidden:
-        yield ok("not asked: gssproxy has the keys to ask with")
-        return
     setup.tell(f"asking the KDC of {realm} for its clock")
     try:
         setup.clock_ahead = within(_PATIENCE, clock_ahead, setup)
@@ -56,9 +53,6 @@ def clock(setup: Setup) -> Iterator[Finding]:
 @check("NW015", "KDC's key", after={"NW011", "NW014"})
 def key(setup: Setup) -> Iterator[Finding]:
     """The ticket that the KDC issues is for a key in the keytab."""
-    if setup.is_hidden:
-        yield ok("not known: gssproxy has the keys")
-        return
     for spn in setup.spns:
         setup.tell(f"asking the KDC for a ticket for {spn}")
         try:

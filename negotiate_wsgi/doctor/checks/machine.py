@@ -58,21 +58,14 @@ def _krb5_library() -> str:
 @check("NW002", "GSSAPI plugins")
 def plugins(setup: Setup) -> Iterator[Finding]:
     """No mechanism but Kerberos is loaded, such as NTLM."""
-    of_gssproxy = []
-    of_others = []
-    for path in gssproxy.plugin_files():
-        has_gssproxy, has_others = gssproxy.mechanisms_in(path)
-        if has_others:
-            of_others.append(path)
-        elif has_gssproxy:
-            of_gssproxy.append(path)
-    if not of_others:
+    foreign = [str(path) for path in gssproxy.plugin_files() if gssproxy.mechanisms_in(path)[1]]
+    if not foreign:
         yield ok("no mechanism but Kerberos")
         return
     # Without its plugin, gssproxy is not asked.
-    instead = of_gssproxy[0] if of_gssproxy else Path(os.devnull)
+    instead = gssproxy.file_of_its_own() or Path(os.devnull)
     yield warning(
-        f"{', '.join(map(str, of_others))} loads mechanisms besides Kerberos, such as NTLM. No token "
+        f"{', '.join(foreign)} loads mechanisms besides Kerberos, such as NTLM. No token "
         "of theirs reaches them through us, but other applications may accept them.",
         "Keep them out of the server's environment.",
         f"export GSS_MECH_CONFIG={shlex.quote(str(instead))}",
@@ -99,7 +92,6 @@ def krb5_conf(setup: Setup) -> Iterator[Finding]:
             _write(path, setup),
         )
         return
-    setup.default_realm = realm
     yield ok(f"{path}, default realm {realm}")
 
 
@@ -120,14 +112,7 @@ def proxy(setup: Setup) -> Iterator[Finding]:
         yield ok("not used")
         return
     if not gssproxy.is_loaded():
-        named = os.environ.get("GSS_MECH_CONFIG")
-        why = f"GSS_MECH_CONFIG={named} keeps it out" if named else "it is not installed"
-        command = "unset GSS_MECH_CONFIG" if named else "apt-get install gssproxy"
-        yield problem(
-            f"GSS_USE_PROXY is set, but gssproxy's plugin is not loaded: {why}.",
-            "Let the GSSAPI library load it, or use a keytab of one's own without GSS_USE_PROXY.",
-            command,
-        )
+        yield _not_loaded()
         return
     try:
         gssproxy.knock()
@@ -138,4 +123,21 @@ def proxy(setup: Setup) -> Iterator[Finding]:
             "systemctl start gssproxy",
         )
         return
-    yield ok(f"answers at {gssproxy.socket_name()}")
+    yield ok(f"answers at {gssproxy.socket_name()}; of its keys, a sign-on with --url says more")
+
+
+def _not_loaded() -> Finding:
+    found = "GSS_USE_PROXY is set, but gssproxy's plugin is not loaded"
+    named = os.environ.get("GSS_MECH_CONFIG")
+    own = gssproxy.file_of_its_own()
+    if named and own:
+        return problem(
+            f"{found}: GSS_MECH_CONFIG={named} keeps it out.",
+            "Name the file that loads it, and no other mechanism.",
+            f"export GSS_MECH_CONFIG={shlex.quote(str(own))}",
+        )
+    return problem(
+        f"{found}: no file in /etc/gss/mech.d names it.",
+        "Install gssproxy, or unset GSS_USE_PROXY and give the server a keytab.",
+        "apt-get install gssproxy",
+    )

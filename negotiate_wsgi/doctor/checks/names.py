@@ -28,9 +28,10 @@ def names(setup: Setup) -> Iterator[Finding]:
                 "clients do.",
             )
             return
-        except OSError as unknown:
+        except (OSError, UnicodeError) as unknown:
+            why = unknown.strerror if isinstance(unknown, OSError) else "not a host's name"
             yield problem(
-                f"{host} is not known here: {unknown.strerror}.",
+                f"{host} is not known here: {why}.",
                 "Add it to DNS, or name the hosts that clients use with --hostname.",
             )
             return

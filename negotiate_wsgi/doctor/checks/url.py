@@ -147,7 +147,7 @@ def _refused(answer: Answer, reason: Reason) -> Finding:
 
 
 def _is_proved(answer: Answer, initiator: TicketInitiator) -> bool:
-    proofs = [value for value in answer.all("www-authenticate") if " " in value]
+    proofs = [value for value in answer.all("www-authenticate") if " " in value.strip()]
     if len(proofs) != 1:
         return False
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import pkgutil
 import re
 import stat
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
 _PREFIX = "NEGOTIATE_"
+_LOG_FORMAT = "%(asctime)s %(levelname)s [%(process)d] %(name)s: %(message)s"
 _KEYS = ("service", "hostname", "keytab")
 
 
@@ -36,6 +38,9 @@ def protect(app: WSGIApplication | str, **settings: Any) -> NegotiateMiddleware:
       that is no text, and nothing else. The cookie's other options are ``session_max_age``,
       ``session_name``, ``session_domain``, ``session_path``, ``session_secure`` and
       ``session_samesite``.
+    - ``log_level``, such as ``WARNING``. Where neither the logger ``negotiate_wsgi`` nor the root
+      logger has a handler, that logger gets one, which writes to standard error, and the level
+      INFO unless another is given here.
     - ``gssapi`` for ``acceptor``: a `GssapiAcceptor`, which is then given ``service``,
       ``hostname`` and ``keytab``.
     - ``exempt_paths``, ``exempt_prefixes`` and ``exempt_preflights`` for ``required``: the
@@ -76,9 +81,11 @@ def _protect(
     if unknown := sorted(settings.keys() - _READERS.keys()):
         known = ", ".join(map(spell, _READERS))
         raise ConfigurationError(f"no such setting: {', '.join(map(spell, unknown))} (of {known})")
+    _show_the_log(spell("log_level"), settings.get("log_level"))
     options = {
         name: _READERS[name](spell(name), value) if isinstance(value, str) else value
         for name, value in settings.items()
+        if name != "log_level"
     }
     session = _taken("session_", options)
     key_file = options.pop("secret_key_file", None)
@@ -94,6 +101,22 @@ def _protect(
         own = {key: options.pop(key) for key in _KEYS if key in options}
         options["acceptor"] = GssapiAcceptor(**own)
     return NegotiateMiddleware(_import_app(spell("app"), app), **options)
+
+
+def _show_the_log(name: str, level: str | None) -> None:
+    """Let an administrator see why a browser was refused without configuring anything."""
+    levels = logging.getLevelNamesMapping()
+    wanted = (level or "INFO").strip().upper()
+    if wanted not in levels:
+        raise ConfigurationError(f"{name}={level!r}: write one of {', '.join(levels)}")
+    logger = logging.getLogger("negotiate_wsgi")
+    if level is None and logger.hasHandlers():
+        return
+    logger.setLevel(wanted)
+    if not logger.hasHandlers():
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter(_LOG_FORMAT))
+        logger.addHandler(handler)
 
 
 def _taken(prefix: str, options: dict[str, Any]) -> dict[str, Any]:
@@ -192,6 +215,7 @@ _READERS: dict[str, Callable[[str, str], Any]] = {
     "discard_seconds": _number,
     "on_decision": _object,
     "acceptor": _acceptor,
+    "log_level": _text,
     "secret_key_file": _text,
     "session_max_age": _number,
     "session_name": _text,

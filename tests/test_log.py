@@ -2,6 +2,8 @@
 
 import base64
 import logging
+import re
+from urllib.parse import quote
 
 import pytest
 from helpers import (
@@ -25,6 +27,7 @@ from negotiate_wsgi import (
     Refused,
     SessionCookie,
 )
+from negotiate_wsgi.request.environ import request_id
 
 
 @pytest.fixture(autouse=True)
@@ -74,9 +77,9 @@ def test_a_refused_token_has_reason_and_remedy_in_message_and_fields(caplog, req
     ("token", "reason"),
     [(b"x", "malformed"), (spnego(NTLM), "ntlm"), (b"\xa1\0", "needs-another-leg")],
 )
-def test_what_the_screening_refused_is_info(caplog, token, reason):
+def test_what_the_screening_refused_is_a_warning(caplog, token, reason):
     site_of().request("/", negotiate(token))
-    assert (only(caplog).levelname, only(caplog).reason) == ("INFO", reason)
+    assert (only(caplog).levelname, only(caplog).reason) == ("WARNING", reason)
 
 
 def test_our_own_fault_is_an_error_that_says_what_to_mend(caplog):
@@ -92,7 +95,7 @@ def test_policy_decisions(caplog):
     site_of(realms=["OTHER"]).request("/", negotiate(GOOD))
     record = only(caplog)
     assert record.reason == "realm-not-allowed"
-    assert (record.levelname, record.principal) == ("INFO", "alice@EXAMPLE.TEST")
+    assert (record.levelname, record.principal) == ("WARNING", "alice@EXAMPLE.TEST")
 
 
 def test_a_foreign_page_is_a_warning_that_names_it(caplog):
@@ -121,6 +124,43 @@ def test_a_client_cannot_write_log_lines(caplog):
     for record in caplog.records:
         for text in (record.getMessage(), record.path, record.principal, record.spn):
             assert text.isprintable()
+
+
+FORGED = "x', client='192.0.2.9\", client=\"192.0.2.9"
+
+
+def test_no_word_of_a_clients_can_look_like_a_field(caplog):
+    refused = Refused(Reason.UNKNOWN, FORGED, FORGED, FORGED)
+    site_of(refused).request(f"/{quote(FORGED)}", negotiate(GOOD))
+    fields = re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"(?:, |$)', only(caplog).getMessage())
+    assert dict(fields)["client"] == "192.0.2.1"
+    assert [name for name, _ in fields].count("client") == 1
+    assert only(caplog).getMessage() == ", ".join(f'{name}="{value}"' for name, value in fields)
+    assert re.sub(r"\\(.)", r"\1", dict(fields)["spn"]) == FORGED
+
+
+def test_no_field_is_longer_than_a_thousand_characters(caplog):
+    long = "a" * 60_000
+    site_of(Refused(Reason.UNKNOWN, long, long, long)).request(f"/{long}", negotiate(GOOD))
+    record = only(caplog)
+    for field in (record.detail, record.principal, record.spn, record.path):
+        assert len(field) == 1003
+        assert field.endswith("a...")
+    assert len(record.getMessage()) < 5000
+
+
+def test_a_refusals_record_has_the_id_that_stands_on_its_page(caplog):
+    seen = []
+
+    def page(environ, start_response):
+        seen.append(request_id(environ))
+        start_response("401 Unauthorized", [("Content-Type", "text/plain")])
+        return [b""]
+
+    for _ in range(2):
+        site_of(unauthorized=page).request("/")
+    assert [record.request_id for record in caplog.records] == seen
+    assert len(set(seen)) == 2
 
 
 def test_one_record_where_layers_share_a_verdict(caplog):

@@ -25,12 +25,14 @@ def test_levels(reason):
     elif reason is Reason.NO_CREDENTIALS:
         assert reason.level == logging.DEBUG
     else:
-        assert reason.level in (logging.INFO, logging.WARNING)
+        assert reason.level == logging.WARNING
 
 
-def test_the_challenge_is_renewed_for_every_401_but_ntlm():
+def test_the_challenge_is_renewed_for_every_401_but_what_makes_browsers_ask_for_a_password():
     silent = {reason for reason in Reason if not reason.renews_challenge}
-    assert silent == {Reason.NTLM} | {reason for reason in Reason if reason.status != 401}
+    assert silent == {Reason.NTLM, Reason.NEGOEX} | {
+        reason for reason in Reason if reason.status != 401
+    }
 
 
 def test_codes_that_logs_and_dashboards_rely_on():

@@ -1,6 +1,7 @@
 """Sign-on in front of an application that knows nothing of it."""
 
 import inspect
+import re
 import subprocess
 import sys
 from importlib.metadata import entry_points
@@ -35,7 +36,12 @@ def test_every_option_can_be_written_as_text():
     middleware = set(inspect.signature(NegotiateMiddleware).parameters) - {"app"}
     cookie = set(inspect.signature(SessionCookie).parameters) - {"secret_key", "fallbacks"}
     exempt = {"exempt_paths", "exempt_prefixes", "exempt_preflights"}
-    expected = middleware | {f"session_{name}" for name in cookie} | exempt | {"secret_key_file"}
+    expected = (
+        middleware
+        | {f"session_{name}" for name in cookie}
+        | exempt
+        | {"secret_key_file", "log_level"}
+    )
     assert set(_READERS) == expected
 
 
@@ -144,6 +150,7 @@ def test_variables():
         ({"TRUSTED_ORIGINS": "example.com"}, "trusted_origins"),
         ({"SECRET_KEY_FILE": "/no/such/file"}, "NEGOTIATE_SECRET_KEY_FILE='/no/such/file' cannot"),
         ({"SECRET_KEY_FILE": "/dev/null"}, "fewer than 32 bytes"),
+        ({"LOG_LEVEL": "loud"}, "NEGOTIATE_LOG_LEVEL='loud': write one of .*WARNING"),
         ({"SESSION_MAX_AGE": "60"}, "needs NEGOTIATE_SECRET_KEY_FILE"),
         ({"SESSION": "mounted:app"}, "SessionCookie"),
         ({"EXEMPT_PATHS": "health"}, "such as /health"),
@@ -203,6 +210,38 @@ def test_the_module_for_servers():
     failed = run(script, **variables, NEGOTIATE_REALM="EXAMPLE.TEST")
     assert "ConfigurationError: no such setting: NEGOTIATE_REALM" in failed.stderr
     assert "NEGOTIATE_APP is missing" in run(script).stderr
+
+
+SIGN_ON = """
+import sys
+{before}
+from helpers import GOOD, negotiate
+from negotiate_wsgi.wsgi import application
+for token in ("garbage", negotiate(GOOD)[10:]):
+    environ = {{"REQUEST_METHOD": "GET", "HTTP_AUTHORIZATION": f"Negotiate {{token}}"}}
+    list(application(environ, lambda status, headers, exc_info=None: None))
+"""
+LOGGED = re.compile(r"^[0-9-]+ [0-9:,]+ (\w+) \[[0-9]+\] negotiate_wsgi: reason=\"(.*?)\"", re.M)
+
+
+@pytest.mark.parametrize(
+    ("level", "before", "seen"),
+    [
+        (None, "", [("WARNING", "malformed"), ("INFO", "accepted")]),
+        ("warning", "", [("WARNING", "malformed")]),
+        ("CRITICAL", "", []),
+        (None, "import logging; logging.getLogger().addHandler(logging.NullHandler())", []),
+        (None, "import logging; logging.getLogger('negotiate_wsgi').addHandler(logging.NullHandler())", []),
+    ],
+)  # fmt: skip
+def test_an_administrator_sees_why_without_configuring_anything(level, before, seen):
+    variables = {"NEGOTIATE_APP": "mounted:app", "NEGOTIATE_ACCEPTOR": "mounted:acceptor"}
+    if level:
+        variables["NEGOTIATE_LOG_LEVEL"] = level
+    said = run(SIGN_ON.format(before=before), **variables).stderr
+    assert LOGGED.findall(said) == seen, said
+    if not seen:
+        assert "malformed" not in said
 
 
 @pytest.fixture

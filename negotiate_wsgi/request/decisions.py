@@ -12,6 +12,7 @@ from negotiate_wsgi.acceptors.target import Verdict
 from negotiate_wsgi.exceptions import ConfigurationError
 from negotiate_wsgi.identity import Identity, Source
 from negotiate_wsgi.reasons import Reason, Refusal
+from negotiate_wsgi.request.environ import request_id
 from negotiate_wsgi.wire.authorization import CHALLENGE, token_size, write_token
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ logger = logging.getLogger("negotiate_wsgi")
 
 #: Of who came in. The records of a session's every request would hide those of the tickets.
 _LEVELS: dict[Source, int] = {"ticket": logging.INFO, "session": logging.DEBUG}
+
+_LONGEST_FIELD = 1000  # characters
 
 Outcome = Literal["accepted", "asked", "refused", "failed"]
 
@@ -191,11 +194,26 @@ def _log(
         "principal": decision.principal or "",
         "spn": decision.spn or "",
         "source": decision.source or "",
+        "request_id": request_id(environ) if refusal else "",
     }
-    # Paths, SPNs and principals are the client's words: they must not write log lines of their own.
-    fields = {
-        name: "".join(c if c.isprintable() else ascii(c)[1:-1] for c in value)
-        for name, value in fields.items()
-    }
-    message = ", ".join(f"{name}={value!r}" for name, value in fields.items() if value)
-    logger.log(level, "%s", message, extra=fields, exc_info=authentication.failure)
+    fields = {name: in_one_line(value) for name, value in fields.items()}
+    words = [f"{name}={_quoted(value)}" for name, value in fields.items() if value]
+    logger.log(level, "%s", ", ".join(words), extra=fields, exc_info=authentication.failure)
+
+
+def in_one_line(text: str) -> str:
+    """*text*, cut, and with escapes for what would drive a terminal or begin a line.
+
+    Paths, SPNs and principals are the client's words: they must not write records of their own.
+    """
+    if len(text) > _LONGEST_FIELD:
+        text = text[:_LONGEST_FIELD] + "..."
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def _quoted(text: str) -> str:
+    """In double quotes, and those within escaped: no text can pass for the end of a field."""
+    escaped = text.replace("\\", r"\\").replace('"', r"\"")
+    return f'"{escaped}"'

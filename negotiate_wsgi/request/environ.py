@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ AUTH_TYPE = "AUTH_TYPE"
 IDENTITY = "negotiate_wsgi.identity"
 REFUSAL = "negotiate_wsgi.refusal"
 VERDICT = "negotiate_wsgi.verdict"
+REQUEST_ID = "negotiate_wsgi.request_id"
 
 _PREFIX = "negotiate_wsgi."
 
@@ -103,6 +105,14 @@ def authorization_of(environ: WSGIEnvironment) -> str:
     if isinstance(verdict, Verdict):
         return verdict.credential.header
     return str(environ.get("HTTP_AUTHORIZATION", ""))
+
+
+def request_id(environ: WSGIEnvironment) -> str:
+    """What stands on a refusal's page and in its log record, so that one leads to the other."""
+    known = environ.get(REQUEST_ID)
+    if known is None:
+        known = environ[REQUEST_ID] = os.urandom(4).hex()
+    return str(known)
 
 
 def get_identity(environ: WSGIEnvironment) -> Identity | None:

@@ -55,7 +55,9 @@ def _split_realm(principal: str) -> tuple[str, str]:
     at = principal.rfind("@")
     while at >= 0 and _is_escaped(principal, at):
         at = principal.rfind("@", 0, at)
-    return (principal, "") if at < 0 else (principal[:at], principal[at + 1 :])
+    if at < 0:
+        return principal, ""
+    return principal[:at], principal[at + 1 :]
 
 
 def _is_escaped(text: str, position: int) -> bool:

@@ -35,7 +35,9 @@ class Reason(StrEnum):
         """
         if self is Reason.NO_CREDENTIALS:
             return DEBUG
-        return ERROR if self.status == 500 else WARNING
+        if self.status == 500:
+            return ERROR
+        return WARNING
 
     @property
     def renews_challenge(self) -> bool:

@@ -78,12 +78,13 @@ def paste_filter(
 def _protect(
     app: WSGIApplication | str, settings: Mapping[str, Any], spell: Callable[[str], str]
 ) -> NegotiateMiddleware:
-    if unknown := sorted(settings.keys() - _READERS.keys()):
+    unknown = sorted(settings.keys() - _READERS.keys())
+    if unknown:
         known = ", ".join(map(spell, _READERS))
         raise ConfigurationError(f"no such setting: {', '.join(map(spell, unknown))} (of {known})")
     _show_the_log(spell("log_level"), settings.get("log_level"))
     options = {
-        name: _READERS[name](spell(name), value) if isinstance(value, str) else value
+        name: _read(name, spell(name), value)
         for name, value in settings.items()
         if name != "log_level"
     }
@@ -94,7 +95,8 @@ def _protect(
         options["session"] = _read_session(spell("secret_key_file"), key_file, session)
     elif session:
         raise ConfigurationError(f"{spell('session_*')} needs {spell('secret_key_file')}")
-    if exempt := _taken("exempt_", options):
+    exempt = _taken("exempt_", options)
+    if exempt:
         _need_free("required", "exempt_*", options, spell)
         options["required"] = unless(**exempt)
     if options.get("acceptor") is GssapiAcceptor:
@@ -142,15 +144,22 @@ def _read_session(name: str, path: str, options: dict[str, Any]) -> SessionCooki
         raise ConfigurationError(
             f"{name}={path!r} is open to every user of this machine: write chmod o-rwx {path}"
         )
-    keys = content.split() if content.isascii() else [content]
-    return SessionCookie(keys[0] if keys else b"", fallbacks=keys[1:], **options)
+    keys = [content]
+    if content.isascii():
+        keys = content.split() or [b""]
+    try:
+        return SessionCookie(keys[0], fallbacks=keys[1:], **options)
+    finally:
+        del content, keys  # whoever traces exceptions stores the locals
 
 
 def _import_app(name: str, app: WSGIApplication | str) -> WSGIApplication:
     if not isinstance(app, str):
         return app
-    found = _object(name, app.removesuffix("()"))
-    return found() if app.endswith("()") else found  # type: ignore[no-any-return]
+    found: Any = _object(name, app.removesuffix("()"))
+    if app.endswith("()"):
+        found = found()
+    return found  # type: ignore[no-any-return]
 
 
 def _object(name: str, text: str) -> Any:
@@ -160,6 +169,13 @@ def _object(name: str, text: str) -> Any:
         return pkgutil.resolve_name(text)
     except (ImportError, AttributeError) as exc:
         raise ConfigurationError(f"{name}={text!r} cannot be imported: {exc}") from exc
+
+
+def _read(name: str, spelling: str, value: Any) -> Any:
+    """The value of the setting *name*: objects as they are, text as its reader has it."""
+    if isinstance(value, str):
+        return _READERS[name](spelling, value)
+    return value
 
 
 def _text(name: str, text: str) -> str:
@@ -179,17 +195,22 @@ def _words_or_none(name: str, text: str) -> list[str]:
 def _flag(name: str, text: str) -> bool:
     flags = dict.fromkeys(("yes", "true", "on", "1"), True)
     flags |= dict.fromkeys(("no", "false", "off", "0"), False)
-    if (flag := flags.get(text.strip().lower())) is None:
+    flag = flags.get(text.strip().lower())
+    if flag is None:
         raise ConfigurationError(f"{name}={text!r}: write yes or no")
     return flag
 
 
 def _flag_or_object(name: str, text: str) -> Any:
-    return _object(name, text) if ":" in text else _flag(name, text)
+    if ":" in text:
+        return _object(name, text)
+    return _flag(name, text)
 
 
 def _acceptor(name: str, text: str) -> Any:
-    return GssapiAcceptor if text.strip().lower() == "gssapi" else _object(name, text)
+    if text.strip().lower() == "gssapi":
+        return GssapiAcceptor
+    return _object(name, text)
 
 
 def _number(name: str, text: str) -> int:

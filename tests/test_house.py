@@ -44,7 +44,7 @@ LONGEST_MODULE = 250
 #: What is longer, and why it is not cut.
 REASONS_FOR_LENGTH = {
     "request/middleware.py": "the walk and the class docstring, which is the manual",
-    "request/session.py": "one concept; half of it is what a reader has to know of cookies",
+    "request/session.py": "one concept: what a cookie has to be, and what a session is worth",
     "acceptors/gssapi.py": "one binding, one owner",
 }
 

@@ -73,6 +73,13 @@ class Authentication:
         self.is_final = True
 
     @property
+    def reason(self) -> Reason | None:
+        """Why the answer is no, or None where it is yes."""
+        if self.refusal is None:
+            return None
+        return self.refusal.reason
+
+    @property
     def is_from_session(self) -> bool:
         """Whether a session, and no ticket, said who is asking."""
         return self.identity is not None and self.identity.source == "session"
@@ -115,7 +122,9 @@ class Decision:
             return "accepted"
         if self.reason is Reason.NO_CREDENTIALS:
             return "asked"
-        return "failed" if self.reason.status == 500 else "refused"
+        if self.reason.status == 500:
+            return "failed"
+        return "refused"
 
 
 OnDecision = Callable[[Decision], object]
@@ -162,21 +171,23 @@ class Decisions:
 
 
 def _decision_on(authentication: Authentication) -> Decision:
-    refusal = authentication.refusal
     identity = authentication.identity
-    verdict = authentication.verdict
-    known = identity or refusal
-    principal = known.principal if known else None
-    source: Source | None = identity.source if identity else None
-    if principal and not source:
+    known = identity or authentication.refusal or Refusal(Reason.NO_CREDENTIALS)
+    source: Source | None = None
+    if identity:
+        source = identity.source
+    elif known.principal:
         source = "ticket"
+    size = 0
+    if authentication.verdict:
+        size = token_size(authentication.verdict.credential.header)
     return Decision(
-        reason=refusal.reason if refusal else None,
-        principal=principal,
-        spn=known.spn if known else None,
+        reason=authentication.reason,
+        principal=known.principal,
+        spn=known.spn,
         source=source,
         seconds=time.perf_counter() - authentication.began,
-        token_size=token_size(verdict.credential.header) if verdict else 0,
+        token_size=size,
     )
 
 
@@ -184,18 +195,22 @@ def _log(
     level: int, environ: WSGIEnvironment, decision: Decision, authentication: Authentication
 ) -> None:
     """One record for one decision, the same in its message and in its ``extra`` fields."""
-    refusal = authentication.refusal
     fields = {
         "reason": str(decision.reason or "accepted"),
-        "detail": refusal.detail if refusal else "",
-        "remedy": refusal.reason.remedy if refusal else "",
+        "detail": "",
+        "remedy": "",
         "client": environ.get("REMOTE_ADDR", ""),
         "path": environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""),
         "principal": decision.principal or "",
         "spn": decision.spn or "",
         "source": decision.source or "",
-        "request_id": request_id(environ) if refusal else "",
+        "request_id": "",
     }
+    refusal = authentication.refusal
+    if refusal:
+        fields["detail"] = refusal.detail
+        fields["remedy"] = refusal.reason.remedy
+        fields["request_id"] = request_id(environ)
     fields = {name: in_one_line(value) for name, value in fields.items()}
     words = [f"{name}={_quoted(value)}" for name, value in fields.items() if value]
     logger.log(level, "%s", ", ".join(words), extra=fields, exc_info=authentication.failure)
@@ -210,7 +225,13 @@ def in_one_line(text: str) -> str:
         text = text[:_LONGEST_FIELD] + "..."
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    return "".join(map(_printable, text))
+
+
+def _printable(character: str) -> str:
+    if character.isprintable():
+        return character
+    return ascii(character)[1:-1]
 
 
 def _quoted(text: str) -> str:

@@ -49,7 +49,9 @@ def publish(
     user_key: str | None = None,
 ) -> None:
     """Tell the app who is asking."""
-    user = identity.name if strip_realm else identity.principal
+    user = identity.principal
+    if strip_realm:
+        user = identity.name
     if not user.isascii():
         # PEP 3333, "Unicode Issues": native strings hold bytes, each as a latin-1 character.
         user = user.encode("utf-8").decode("latin-1")
@@ -92,7 +94,9 @@ def take_credential(environ: WSGIEnvironment, earlier: object) -> Credential | N
     """
     authorization = environ.get("HTTP_AUTHORIZATION")
     if authorization is None:
-        return earlier.credential if isinstance(earlier, Verdict) else None
+        if isinstance(earlier, Verdict):
+            return earlier.credential
+        return None
     if is_negotiate(authorization):
         del environ["HTTP_AUTHORIZATION"]
         return Credential(authorization)

@@ -126,7 +126,9 @@ class NegotiateMiddleware:
         self._session = None
         if session:
             self._session = session.of(audience_of(self._acceptor))
-        self._origins = None if trusted_origins is None else Origins.of(trusted_origins)
+        self._origins = None
+        if trusted_origins is not None:
+            self._origins = Origins.of(trusted_origins)
         self._pages = {401: unauthorized, 403: forbidden}
         self._discard_body = discard_body
         self._discard_seconds = discard_seconds

@@ -73,9 +73,11 @@ def _origin_of(environ: WSGIEnvironment) -> str:
     origin = environ.get("HTTP_ORIGIN")
     if origin is not None:
         return str(origin[:_LOOKED_AT].lower())
-    referer = environ.get("HTTP_REFERER", "")[:_LOOKED_AT].lower()
+    referer: str = environ.get("HTTP_REFERER", "")[:_LOOKED_AT].lower()
     found = _ORIGIN_OF_URL.match(referer)
-    return found[0] if found else referer
+    if found:
+        return found[0]
+    return referer
 
 
 def _is_ours(origin: str, environ: WSGIEnvironment) -> bool:

@@ -38,7 +38,9 @@ class Policy:
             raise ConfigurationError("authorize= takes a callable(identity) -> bool")
         if inspect.iscoroutinefunction(authorize):
             raise ConfigurationError("authorize= takes a plain function: WSGI awaits nothing")
-        return cls(None if realms is None else frozenset(realms), authorize)
+        if realms is not None:
+            realms = frozenset(realms)
+        return cls(realms, authorize)
 
     def objection(self, identity: Identity) -> Reason | None:
         """Why *identity* may not come in, or None if it may.

@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from hmac import compare_digest
 from typing import TYPE_CHECKING, Literal
 
@@ -18,6 +18,8 @@ from negotiate_wsgi.acceptors.protocol import Acceptor
 from negotiate_wsgi.acceptors.target import KeytabAcceptor
 from negotiate_wsgi.exceptions import ConfigurationError
 from negotiate_wsgi.identity import Identity
+from negotiate_wsgi.wire.cookies import cookie_values
+from negotiate_wsgi.wire.headers import for_caches, may_be_shared
 
 if TYPE_CHECKING:
     from _typeshed import OptExcInfo
@@ -29,10 +31,6 @@ _KEY_SIZE = 32  # bytes: RFC 2104 section 3 wants a key as long as the hash
 _COOKIE_SIZE = 4096  # bytes: RFC 6265 section 6.1, what a browser keeps at least
 _FORMAT = "negotiate_wsgi.session.2"
 _SESSION = "negotiate_wsgi.session"
-_LOOKED_AT = 64 * 1024  # characters of a Cookie header; no browser sends as many for us
-_NAMES_LOOKED_AT = 32
-_DECIDED = {"private", "public", "no-store"}  # RFC 9111 section 5.2.2: who may keep the answer
-_COOKIES_VERIFIED = 8  # of our name: each costs a signature, and anybody can send them
 
 
 class SessionCookie:
@@ -96,14 +94,13 @@ class SessionCookie:
         host_only = domain is None and path == "/"
         if name is not None:
             _check_name(name, host_only and secure is True, secure is True)
-        secure_name = "__Host-negotiate" if host_only else "negotiate"
         self.max_age = max_age
         self.secure = secure
-        self.secure_name = name or secure_name
         self.plain_name = name or "negotiate"
-        self._keys = [
-            key.encode() if isinstance(key, str) else key for key in (secret_key, *fallbacks)
-        ]
+        self.secure_name = self.plain_name
+        if name is None and host_only:
+            self.secure_name = "__Host-negotiate"
+        self._keys = [_as_bytes(key) for key in (secret_key, *fallbacks)]
         self.dump = functools.partial(
             dump_cookie, domain=domain, path=path, samesite=samesite, httponly=True, max_size=0
         )
@@ -124,8 +121,10 @@ def audience_of(acceptor: Acceptor) -> str:
     if not isinstance(acceptor, KeytabAcceptor):
         return kind
     target = acceptor.target
-    hosts = "*" if target.hostnames is None else ",".join(sorted(target.hostnames))
-    return f"{kind} {target.service}/{hosts}"
+    hosts = ["*"]
+    if target.hostnames is not None:
+        hosts = sorted(target.hostnames)
+    return f"{kind} {target.service}/{','.join(hosts)}"
 
 
 class Sessions:
@@ -145,12 +144,15 @@ class Sessions:
         # The name with the prefix has the plain one in it.
         if header is None or self._cookie.plain_name not in header:
             return None
-        find = self._remembered if len(header) < _COOKIE_SIZE else self._find
+        # What is remembered has a bound, whatever a client sends.
+        find = self._find if len(header) > _COOKIE_SIZE else self._remembered
         try:
             identity, end = find(header, self._is_secure(environ))
         except LookupError:
             return None
-        return identity if time.time() < end else None
+        if time.time() >= end:
+            return None
+        return identity
 
     def _find(self, header: str, is_secure: bool) -> tuple[Identity, int]:
         """Whom the cookies name, and until when. Raises LookupError if they name nobody."""
@@ -159,7 +161,7 @@ class Sessions:
         if not is_secure and self._cookie.plain_name not in names:
             names.append(self._cookie.plain_name)
         for name in names:
-            found = [self._verify(name, value) for value in _values(header, name)]
+            found = [self._verify(name, value) for value in cookie_values(header, name)]
             good = [session for session in found if session]
             if good:
                 return max(good, key=lambda session: session[1])
@@ -197,7 +199,7 @@ class Sessions:
         def start(
             status: str, headers: Headers, exc_info: OptExcInfo | None = None, /
         ) -> Callable[[bytes], object]:
-            headers = [*headers, *_for_caches(headers, identity)]
+            headers = [*headers, *for_caches(headers, identity is not None)]
             cookie = self._news(environ, session, headers)
             if cookie:
                 headers.append(("Set-Cookie", cookie))
@@ -214,7 +216,7 @@ class Sessions:
         """The Set-Cookie line that the browser is owed, if any, and no layer below has sent one."""
         if session.is_forgotten:
             line = self._dump(environ, None, 0)
-        elif not session.signed_on or _may_be_shared(headers):
+        elif not session.signed_on or may_be_shared(headers):
             return None
         else:
             seconds = self._seconds_left(session.expiry)
@@ -223,7 +225,9 @@ class Sessions:
             line = self._dump(environ, session.signed_on, seconds)
         name = line[: line.index("=") + 1]
         is_sent = any(k.lower() == "set-cookie" and v.startswith(name) for k, v in headers)
-        return None if is_sent or len(line) > _COOKIE_SIZE else line
+        if is_sent or len(line) > _COOKIE_SIZE:
+            return None
+        return line
 
     def _seconds_left(self, expiry: Callable[[], float] | None) -> int:
         """How long a session may last from now on; 0 where its ticket has just ended.
@@ -231,14 +235,19 @@ class Sessions:
         krb5 accepts one for a while after its end, because clocks differ.
         """
         longest = self._cookie.max_age
-        left = longest if expiry is None else expiry() - time.time()
-        return max(0, min(longest, int(left)))
+        if expiry is None:
+            return longest
+        return max(0, min(longest, int(expiry() - time.time())))
 
     def _dump(self, environ: WSGIEnvironment, identity: Identity | None, seconds: int) -> str:
         """A Set-Cookie line, by the scheme as a ProxyFix below us may have corrected it."""
         secure = self._is_secure(environ)
-        name = self._cookie.secure_name if secure else self._cookie.plain_name
-        value = self.sign(name, identity, seconds) if identity else ""
+        name = self._cookie.plain_name
+        if secure:
+            name = self._cookie.secure_name
+        value = ""
+        if identity:
+            value = self.sign(name, identity, seconds)
         return self._cookie.dump(name, value, seconds, secure=secure)
 
     def sign(self, name: str, identity: Identity, seconds: int) -> str:
@@ -272,29 +281,6 @@ def _identity(
     )
 
 
-def _values(header: str, name: str) -> Iterator[str]:
-    """Values of the cookies of that name, in a time that no client can stretch.
-
-    Not werkzeug's parse_cookie: it takes as long as all the rest of a session's request, and
-    undoes quotes, which our values never have.
-    """
-    header = header[:_LOOKED_AT]
-    found = 0
-    position = 0
-    for _ in range(_NAMES_LOOKED_AT):
-        position = header.find(name, position)
-        if position < 0 or found == _COOKIES_VERIFIED:
-            return
-        begin = header.rfind(";", 0, position) + 1
-        end = header.find(";", position)
-        pair = header[begin:] if end < 0 else header[begin:end]
-        key, _, value = pair.partition("=")
-        if key.strip() == name:
-            found += 1
-            yield value.strip()
-        position = begin + len(pair)
-
-
 def forget(environ: WSGIEnvironment) -> None:
     """Have the answer to this request delete the session's cookie. To be called before it starts.
 
@@ -313,10 +299,14 @@ class _Session:
     is_forgotten = False
 
 
+def _as_bytes(key: str | bytes) -> bytes:
+    return key.encode() if isinstance(key, str) else key
+
+
 def _weakness_of(keys: list[str | bytes]) -> str | None:
     """What is wrong with one of the keys, without the key."""
     for key in keys:
-        secret = key.encode() if isinstance(key, str) else key
+        secret = _as_bytes(key)
         if not isinstance(secret, bytes) or len(secret) < _KEY_SIZE:
             return f"a secret key has fewer than {_KEY_SIZE} bytes"
         if len(set(secret)) == 1:
@@ -342,37 +332,3 @@ def _check_name(name: str, may_be_host: bool, may_be_secure: bool) -> None:
             f"name={name!r}: browsers drop it without secure=True, and with __Host- path='/' and "
             "no domain, too"
         )
-
-
-def _for_caches(headers: Headers, identity: Identity | None) -> Headers:
-    """What keeps caches from showing one user's answer to another.
-
-    A cookie does not keep shared caches off, as Authorization does (RFC 9111 section 3.5).
-    """
-    added = []
-    if identity and not _has_a_word(headers, "cache-control", _DECIDED):
-        added.append(("Cache-Control", "private"))
-    if not _has_a_word(headers, "vary", {"cookie", "*"}):
-        added.append(("Vary", "Cookie"))
-    return added
-
-
-def _may_be_shared(headers: Headers) -> bool:
-    """Whether a shared cache may keep the answer to a request that has an Authorization.
-
-    RFC 9111 section 3.5 names the directives that allow it. A cookie in there would be handed
-    to whoever asks the cache next.
-    """
-    if _has_a_word(headers, "cache-control", {"private", "no-store"}):
-        return False
-    return _has_a_word(headers, "cache-control", {"public", "s-maxage", "must-revalidate"})
-
-
-def _has_a_word(headers: Headers, name: str, words: set[str]) -> bool:
-    """Whether a header that is a list has one of *words* in it, with a value or without."""
-    for key, value in headers:
-        if key.lower() == name:
-            for word in value.split(","):
-                if word.partition("=")[0].strip().lower() in words:
-                    return True
-    return False

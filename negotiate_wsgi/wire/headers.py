@@ -26,3 +26,40 @@ def without_negotiate(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
         for name, value in headers
         if name.lower() != "www-authenticate" or not _CHALLENGE_ALONE.fullmatch(value)
     ]
+
+
+_DECIDED = {"private", "public", "no-store"}  # RFC 9111 section 5.2.2: who may keep the answer
+
+
+def for_caches(headers: list[tuple[str, str]], names_somebody: bool) -> list[tuple[str, str]]:
+    """The lines that keep caches from showing one user's answer to another.
+
+    A cookie does not keep shared caches off, as Authorization does (RFC 9111 section 3.5).
+    """
+    added = []
+    if names_somebody and not _has_a_word(headers, "cache-control", _DECIDED):
+        added.append(("Cache-Control", "private"))
+    if not _has_a_word(headers, "vary", {"cookie", "*"}):
+        added.append(("Vary", "Cookie"))
+    return added
+
+
+def may_be_shared(headers: list[tuple[str, str]]) -> bool:
+    """Whether a shared cache may keep the answer to a request that has an Authorization.
+
+    RFC 9111 section 3.5 names the directives that allow it. A cookie in there would be handed
+    to whoever asks the cache next.
+    """
+    if _has_a_word(headers, "cache-control", {"private", "no-store"}):
+        return False
+    return _has_a_word(headers, "cache-control", {"public", "s-maxage", "must-revalidate"})
+
+
+def _has_a_word(headers: list[tuple[str, str]], name: str, words: set[str]) -> bool:
+    """Whether a header that is a list has one of *words* in it, with a value or without."""
+    for key, value in headers:
+        if key.lower() == name:
+            for word in value.split(","):
+                if word.partition("=")[0].strip().lower() in words:
+                    return True
+    return False

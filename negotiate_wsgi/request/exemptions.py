@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 Required = Callable[["WSGIEnvironment"], bool]
 
+_LONGEST = 8192  # characters of an exempt path
+
 
 def unless(
     *, paths: Collection[str] = (), prefixes: Collection[str] = (), preflights: bool = False
@@ -61,7 +63,8 @@ class Exemptions:
         path = environ.get("PATH_INFO", "")
         if path in self.exact:
             return True
-        return path.startswith(self.below) and _is_normal(path)
+        # To read a path of a MiB takes time, and a server takes none that is so long by default.
+        return path.startswith(self.below) and len(path) <= _LONGEST and _is_normal(path)
 
     def _has_preflight(self, environ: WSGIEnvironment) -> bool:
         """The fetch standard's CORS preflight: these two headers make an OPTIONS one."""

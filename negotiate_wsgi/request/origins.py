@@ -50,7 +50,7 @@ class Origins:
         is_safe = environ["REQUEST_METHOD"] in _SAFE_METHODS
         if is_safe and ("HTTP_UPGRADE" not in environ or not _opens_a_websocket(environ)):
             return None
-        site = environ.get("HTTP_SEC_FETCH_SITE", "").lower()[:_LOOKED_AT]
+        site = environ.get("HTTP_SEC_FETCH_SITE", "")[:_LOOKED_AT].lower()
         if site == "same-origin":
             return None  # whatever a proxy has made of Host
         origin = _origin_of(environ)
@@ -82,5 +82,5 @@ def _origin_of(environ: WSGIEnvironment) -> str:
 
 def _is_ours(origin: str, environ: WSGIEnvironment) -> bool:
     """Schemes are not compared: behind a proxy that ends TLS we may not know ours."""
-    host = environ.get("HTTP_HOST", "").lower()
+    host = environ.get("HTTP_HOST", "")[:_LOOKED_AT].lower()
     return not origin or origin.rpartition("://")[2] == host

@@ -18,7 +18,7 @@ from negotiate_wsgi.acceptors.protocol import Acceptor
 from negotiate_wsgi.acceptors.target import KeytabAcceptor
 from negotiate_wsgi.exceptions import ConfigurationError
 from negotiate_wsgi.identity import Identity
-from negotiate_wsgi.wire.cookies import cookie_values
+from negotiate_wsgi.wire.cookies import LOOKED_AT, cookie_values
 from negotiate_wsgi.wire.headers import for_caches, may_be_shared
 
 if TYPE_CHECKING:
@@ -140,9 +140,9 @@ class Sessions:
 
     def read(self, environ: WSGIEnvironment) -> Identity | None:
         """Whom the request's cookie names; None if it has none that is signed and still good."""
-        header = environ.get("HTTP_COOKIE")
+        header = environ.get("HTTP_COOKIE", "")[:LOOKED_AT]
         # The name with the prefix has the plain one in it.
-        if header is None or self._cookie.plain_name not in header:
+        if self._cookie.plain_name not in header:
             return None
         # What is remembered has a bound, whatever a client sends.
         find = self._find if len(header) > _COOKIE_SIZE else self._remembered

@@ -77,8 +77,10 @@ def token_size(authorization: str | None) -> int:
     """The size in bytes of the token in an ``Authorization`` header; 0 where there is none."""
     if not authorization or authorization[:10].lower() != "negotiate ":
         return 0
-    token68 = authorization[10:].strip(" ")
-    return len(token68.rstrip("=")) * 3 // 4
+    token68 = authorization[10:]
+    if len(token68) <= MAX_TOKEN * 4 // 3 + 4:
+        token68 = token68.strip(" ").rstrip("=")
+    return len(token68) * 3 // 4
 
 
 def write_token(token: bytes) -> str:

@@ -16,7 +16,7 @@ from helpers import der
 from machine import AdministeredRealm, Machine
 
 from negotiate_wsgi.doctor.finding import problem
-from negotiate_wsgi.doctor.printable import printable
+from negotiate_wsgi.wire.printable import printable
 from negotiate_wsgi.wire.ticket import Ticket
 
 #: Sets the title, clears the screen, and asks for an answer; in 8 bits; turns the text around.

@@ -8,12 +8,12 @@ import sys
 from dataclasses import dataclass, replace
 
 from negotiate_wsgi.acceptors.insight import read_keytab
-from negotiate_wsgi.doctor.printable import printable
 from negotiate_wsgi.exceptions import AcceptorError
 from negotiate_wsgi.reasons import Reason, Refusal
 from negotiate_wsgi.wire.authorization import read_token
 from negotiate_wsgi.wire.keytab import Keytab
 from negotiate_wsgi.wire.negotiation import message_in_words, offers_in_words
+from negotiate_wsgi.wire.printable import printable
 from negotiate_wsgi.wire.ticket import Ticket
 
 _SCHEME = re.compile(

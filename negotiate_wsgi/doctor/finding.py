@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from negotiate_wsgi.doctor.printable import printable
 from negotiate_wsgi.doctor.setup import Setup
+from negotiate_wsgi.wire.printable import printable
 
 
 class Status(StrEnum):

@@ -11,8 +11,8 @@ from importlib import import_module
 
 from negotiate_wsgi.doctor import checks
 from negotiate_wsgi.doctor.finding import Check, Finding, Status
-from negotiate_wsgi.doctor.printable import printable
 from negotiate_wsgi.doctor.setup import Setup
+from negotiate_wsgi.wire.printable import printable
 
 
 def gather() -> list[Check]:

@@ -14,6 +14,7 @@ from negotiate_wsgi.identity import Identity, Source
 from negotiate_wsgi.reasons import Reason, Refusal
 from negotiate_wsgi.request.environ import request_id
 from negotiate_wsgi.wire.authorization import CHALLENGE, token_size, write_token
+from negotiate_wsgi.wire.printable import printable
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -211,27 +212,10 @@ def _log(
         fields["detail"] = refusal.detail
         fields["remedy"] = refusal.reason.remedy
         fields["request_id"] = request_id(environ)
-    fields = {name: in_one_line(value) for name, value in fields.items()}
+    # Paths, SPNs and principals are the client's words: they must not write records of their own.
+    fields = {name: printable(value, _LONGEST_FIELD) for name, value in fields.items()}
     words = [f"{name}={_quoted(value)}" for name, value in fields.items() if value]
     logger.log(level, "%s", ", ".join(words), extra=fields, exc_info=authentication.failure)
-
-
-def in_one_line(text: str) -> str:
-    """*text*, cut, and with escapes for what would drive a terminal or begin a line.
-
-    Paths, SPNs and principals are the client's words: they must not write records of their own.
-    """
-    if len(text) > _LONGEST_FIELD:
-        text = text[:_LONGEST_FIELD] + "..."
-    if text.isprintable():
-        return text
-    return "".join(map(_printable, text))
-
-
-def _printable(character: str) -> str:
-    if character.isprintable():
-        return character
-    return ascii(character)[1:-1]
 
 
 def _quoted(text: str) -> str:

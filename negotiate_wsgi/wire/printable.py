@@ -5,14 +5,14 @@ from __future__ import annotations
 _LONGEST = 2000  # characters
 
 
-def printable(text: str) -> str:
-    """*text* on one line, with what cannot be printed escaped, and cut where it is very long.
+def printable(text: str, longest: int = _LONGEST) -> str:
+    """*text* on one line, with what cannot be printed escaped, and cut after *longest* characters.
 
     Escape sequences, line feeds and marks of direction can overwrite, hide or forge what stands
     around them, and a terminal may even answer some of them.
     """
-    if len(text) > _LONGEST:
-        text = f"{text[:_LONGEST]}..."
+    if len(text) > longest:
+        text = f"{text[:longest]}..."
     if text.isprintable():
         return text
     return "".join(map(_escaped, text))

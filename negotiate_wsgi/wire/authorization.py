@@ -29,6 +29,7 @@ CHALLENGE = "Negotiate"
 
 #: Largest token in bytes. Windows itself stops at 48 KB (MaxTokenSize) and advises against more.
 MAX_TOKEN = 64 * 1024
+_LONGEST = len("Negotiate ") + MAX_TOKEN * 4 // 3 + 4  # characters of the header
 
 _NEGOTIATE = ("negotiate ", "negotiate")
 _REFUSED_MECHANISMS = {NTLM: Reason.NTLM, NEGOEX: Reason.NEGOEX}
@@ -55,10 +56,9 @@ def read_token(authorization: str) -> bytes | Refusal:
 
     Returns the token's bytes, or a `Refusal` where it cannot be a Kerberos token.
     """
-    token68 = authorization[10:]
-    if len(token68) > MAX_TOKEN * 4 // 3 + 4:  # spaces count: to strip a MiB of them takes time
+    if len(authorization) > _LONGEST:  # spaces count: to strip a MiB of them takes time
         return Refusal(Reason.TOO_LARGE)
-    token68 = token68.strip(" ")
+    token68 = authorization[10:].strip(" ")
     try:
         token = a2b_base64(token68, strict_mode=True)
     except ValueError:
@@ -77,10 +77,10 @@ def token_size(authorization: str | None) -> int:
     """The size in bytes of the token in an ``Authorization`` header; 0 where there is none."""
     if not authorization or authorization[:10].lower() != "negotiate ":
         return 0
-    token68 = authorization[10:]
-    if len(token68) <= MAX_TOKEN * 4 // 3 + 4:
-        token68 = token68.strip(" ").rstrip("=")
-    return len(token68) * 3 // 4
+    if len(authorization) > _LONGEST:
+        return (len(authorization) - 10) * 3 // 4
+    token68 = authorization[10:].strip(" ")
+    return len(token68.rstrip("=")) * 3 // 4
 
 
 def write_token(token: bytes) -> str:

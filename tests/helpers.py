@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import time
+from pathlib import Path
 from wsgiref.validate import validator
 
 import sites
@@ -96,6 +97,19 @@ def is_let_in(answer, user="alice@EXAMPLE.TEST"):
 
 def is_asked(answer):
     return answer.status == 401 and answer.challenges == ["Negotiate"]
+
+
+def processes_with(directory):
+    """The processes that know of *directory*, from their command or their environment."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            known = (process / "environ").read_bytes() + (process / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if str(directory).encode() in known:
+            found.append(process.name)
+    return found
 
 
 def wait_until(true, seconds=120):

@@ -67,7 +67,10 @@ class Deployment:
 
     def start(self):
         self.stop()
-        prefix = as_a_user() if "apache2" in self.command else []
+        # In a process group of its own, so that it can be killed whole: tests/run's end misses it.
+        prefix = ["setpriv", "--pdeathsig", "TERM"]
+        if "apache2" in self.command:
+            prefix = [*as_a_user(), *prefix]
         with (self.directory / "log").open("w") as log:
             self.process = subprocess.Popen(
                 [*prefix, "bash", "-c", f"exec {self.command}"], cwd=self.directory,

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from helpers import wait_until
+from helpers import processes_with, wait_until
 from machine import need_user_namespaces
 from sites import children
 
@@ -39,21 +39,9 @@ def directory_of(said):
     return Path(re.search(r"keytab (\S+)/keytab", said)[1])
 
 
-def processes_with(text):
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            known = (process / "environ").read_bytes() + (process / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if text.encode() in known:
-            found.append(process.name)
-    return found
-
-
 def assert_nothing_is_left(directory):
     assert not directory.exists()
-    assert processes_with(str(directory)) == []
+    assert processes_with(directory) == []
 
 
 def test_runs_the_command_with_a_ticket_a_keytab_and_the_environment():
@@ -149,11 +137,11 @@ def test_under_nohup_it_goes_on_after_sighup():
 def test_leaves_nothing_behind_after_sigkill(command):
     process, said = start("--", "sh", "-c", f"echo up; {command}")
     assert process.stdout.readline() == "up\n"
-    assert len(processes_with(str(directory_of(said)))) >= 3  # the KDC, its guardian, the command
+    assert len(processes_with(directory_of(said))) >= 3  # the KDC, its guardian, the command
     process.kill()
     process.communicate(timeout=30)
     wait_until(lambda: not directory_of(said).exists())
-    wait_until(lambda: not processes_with(str(directory_of(said))))
+    wait_until(lambda: not processes_with(directory_of(said)))
 
 
 def test_leaves_nothing_behind_after_the_terminal_is_closed():
@@ -188,7 +176,7 @@ def test_in_python_nothing_is_left_when_the_process_is_killed(number):
     os.killpg(process.pid, number)
     process.communicate()
     wait_until(lambda: not directory.exists())
-    wait_until(lambda: not processes_with(str(directory)))
+    wait_until(lambda: not processes_with(directory))
 
 
 def test_in_python_a_forked_process_that_lives_on_does_not_keep_it():
@@ -214,7 +202,7 @@ def test_a_signal_while_it_starts(tmp_path):
     process.send_signal(signal.SIGTERM)
     assert process.wait(120) == 128 + signal.SIGTERM
     assert list(tmp_path.iterdir()) == []
-    assert processes_with(str(tmp_path)) == []
+    assert processes_with(tmp_path) == []
 
 
 def test_what_the_command_left_running_is_ended():
@@ -345,7 +333,7 @@ def test_a_realm_that_fails_to_start_says_what_the_program_said_and_leaves_nothi
     with pytest.raises(ConfigurationError, match=message), Realm(**options):
         raise AssertionError("never gets here")
     assert list(tmp_path.iterdir()) == []
-    assert processes_with(str(tmp_path)) == []
+    assert processes_with(tmp_path) == []
 
 
 def test_on_the_command_line_a_failure_is_a_sentence_and_no_traceback():

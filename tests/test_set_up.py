@@ -4,17 +4,23 @@ import os
 import pwd
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
 import pytest
+from helpers import processes_with, wait_until
 from machine import need_user_namespaces
 
 ROOT = Path(__file__).parent.parent
 SET_UP = ROOT / "samples" / "set-up"
-SCRIPTS = ["samples/demo", "tests/run", "tests/siege/run", "tests/benchmarks/run"]
+SCRIPTS = [
+    "samples/demo",
+    "tests/run",
+    *(f"tests/{run}/run" for run in ("siege", "benchmarks", "stacks")),
+]
 
 
 def shell(directory, commands, prefix=(), **environ):
@@ -180,3 +186,26 @@ def test_pip_installs_into_the_environment_whatever_the_user_has_set(
 def test_sh_runs_them_with_bash(script):
     code = [line for line in (ROOT / script).read_text().splitlines() if not line.startswith("#")]
     assert re.match(r'\[ -n "\$\{BASH_VERSION:-\}" \] \|\| exec bash "\$0" "\$@"', code[0])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_whatever_ends_the_tests_nothing_survives(tmp_path, number):
+    """As tests/run starts pytest, which starts its workers, which start servers."""
+    command = f"sleep 60 & sh -c 'sleep 60; true' & echo up; wait # {tmp_path}"
+    process = subprocess.Popen(
+        [sys.executable, ROOT / "tests" / "supervise.py", "sh", "-c", command],
+        env={**os.environ, "TMPDIR": str(tmp_path), "MARK": str(tmp_path)},
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout.readline() == "up\n"
+    assert len(processes_with(tmp_path)) >= 4
+    process.send_signal(number)
+    process.communicate(timeout=30)
+    wait_until(lambda: not processes_with(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("code", [0, 5])
+def test_the_tests_exit_code_is_handed_on(code):
+    supervise = [sys.executable, ROOT / "tests" / "supervise.py"]
+    assert subprocess.run([*supervise, "sh", "-c", f"exit {code}"]).returncode == code

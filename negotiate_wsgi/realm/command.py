@@ -6,7 +6,7 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from negotiate_wsgi.realm.process_group import Signals, ask_to_end, end_group, terminal_lent
 from negotiate_wsgi.realm.programs import start_command
@@ -25,8 +25,11 @@ def run_in_realm(
         _introduce(realm, users, hosts)
         if signals.received:
             return 128 + signals.received
+        environ = {**os.environ, **realm.environ}
+        if command:
+            return run_as_group(command, environ, realm.adopt, signals)
         shell = [os.environ.get("SHELL", "/bin/sh")]
-        return _run(list(command) or shell, realm, signals, is_shell=not command)
+        return run_as_group(shell, environ, realm.adopt, signals, is_shell=True)
 
 
 def _introduce(realm: Realm, users: Sequence[str], hosts: Sequence[str]) -> None:
@@ -43,15 +46,26 @@ def _introduce(realm: Realm, users: Sequence[str], hosts: Sequence[str]) -> None
     )
 
 
-def _run(command: list[str], realm: Realm, signals: Signals, is_shell: bool) -> int:
+def run_as_group(
+    command: Sequence[str],
+    environ: Mapping[str, str],
+    adopt: Callable[[int], None],
+    signals: Signals,
+    *,
+    is_shell: bool = False,
+) -> int:
+    """Run *command* as a process group, and end all of it with the command, or with us.
+
+    *adopt* is told the group's number before the command starts. Returns the exit code.
+    """
     with terminal_lent() as take_terminal:
 
         def before() -> None:
-            realm.adopt(os.getpid())
+            adopt(os.getpid())
             take_terminal()
 
         try:
-            process = start_command(command, {**os.environ, **realm.environ}, before)
+            process = start_command(command, environ, before)
         except OSError as problem:
             print(f"negotiate-wsgi: {command[0]}: {problem.strerror}", file=sys.stderr)  # noqa: T201
             return 127

@@ -71,10 +71,14 @@ def test_elsewhere_than_on_debian_it_says_so(programs):
 
 def test_where_sudo_fails_its_words_and_ours_are_shown(programs):
     """As offline, and for users who may not use sudo."""
-    (programs / "sudo").write_text("#!/bin/sh\necho you are not in the sudoers file\nexit 1\n")
+    (programs / "sudo").write_text(
+        '#!/bin/sh\necho "proxy: $2"\necho you are not in the sudoers file\nexit 1\n'
+    )
     (programs / "sudo").chmod(0o755)
-    done = shell(programs.parent, MISSING, as_nobody(), PATH=str(programs))
+    proxy = "http://proxy.test:3128"
+    done = shell(programs.parent, MISSING, as_nobody(), PATH=str(programs), http_proxy=proxy)
     assert done.returncode == 1
+    assert f"proxy: http_proxy={proxy}\n" in done.stderr  # for apt-get
     assert "you are not in the sudoers file\n" in done.stderr
     assert "The first run needs the network." in done.stderr
     assert "as root, run: apt-get install no-such-package\n" in done.stderr

@@ -1,6 +1,9 @@
 """The sample page as a browser meets it: with and without a session, and what may go wrong."""
 
 import os
+import time
+from pathlib import Path
+from types import SimpleNamespace
 
 from page import application as with_session
 from page import site
@@ -9,6 +12,12 @@ from werkzeug.wrappers import Response
 
 from negotiate_wsgi import NegotiateMiddleware
 from negotiate_wsgi.debug import debug_page
+from negotiate_wsgi.request import session
+
+# A test does not wait until a session ends: it moves the clock.
+session.time = SimpleNamespace(
+    time=lambda: time.time() + float(Path(os.environ["CLOCK"]).read_text())
+)
 
 application = DispatcherMiddleware(
     with_session,
@@ -20,7 +29,7 @@ debugging = DispatcherMiddleware(
     NegotiateMiddleware(debug_page, required=False),
     {"/strict": NegotiateMiddleware(debug_page, required=False, hostname="www.example.test")},
 )
-without_session = NegotiateMiddleware(site)
+without_session = NegotiateMiddleware(site, trusted_origins=None)
 
 foreign = Response(
     f"""<!doctype html><title>You have won</title>

@@ -124,14 +124,24 @@ class BrowserServer(sites.HttpSite):
 
     def __init__(self, application, log, host="localhost", **environ):
         self._log = log
+        self._clock = log.with_suffix(".clock")
         self._host = host
-        path = os.pathsep.join([str(sites.TESTS), str(sites.TESTS.parent / "samples")])
+        self.move_clock(0)
+        own = {
+            "PYTHONPATH": os.pathsep.join([str(sites.TESTS), str(sites.TESTS.parent / "samples")]),
+            "SECRET_KEY": "a key of thirty-two bytes or more",
+            "CLOCK": str(self._clock),
+        }
         super().__init__(
             "gunicorn-gthread",
             f"browser_apps:{application}",
             arguments=["--access-logfile", log, "--access-logformat", "%(s)s %(r)s"],
-            **{"PYTHONPATH": path, "SECRET_KEY": "a key of thirty-two bytes or more"} | environ,
+            **own | environ,
         )
+
+    def move_clock(self, seconds):
+        """Have sessions believe that it is *seconds* later than it is."""
+        self._clock.write_text(str(seconds))
 
     @property
     def url(self):

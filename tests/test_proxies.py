@@ -10,16 +10,18 @@ from pathlib import Path
 
 import pytest
 import sites
+from forgery import FORGED, GENUINE, forged, is_told_all, told
 from helpers import wait_until
+from sample import ECHO
 
 SAMPLES = sites.TESTS.parent / "samples"
 PORTS = ("8011", "8012", "8443")
 
 
 class Site:
-    """The sample as it is, on ports that are free."""
+    """The sample as it is, on ports that are free; the texts of some files may be others."""
 
-    def __init__(self, proxy, directory):
+    def __init__(self, proxy, directory, **texts):
         self.proxy = proxy
         own = {port: str(sites.free_port()) for port in PORTS}
         self.ports = [own[port] for port in PORTS[:2]]
@@ -27,6 +29,7 @@ class Site:
         for source in SAMPLES.iterdir():
             if source.is_file():
                 text = re.sub("|".join(PORTS), lambda port: own[port[0]], source.read_text())
+                text = texts.get(source.name, text)
                 (directory / source.name).write_text(text)
         environ = {**os.environ, "TMPDIR": str(directory)}
         environ["PATH"] = f"{Path(sys.executable).parent}:{environ['PATH']}"
@@ -71,12 +74,24 @@ class Site:
         self._process.wait(120)
 
 
+@pytest.fixture
+def serve(realm, tmp_path):
+    """Starts the sample with a proxy."""
+    started = []
+
+    def start(proxy, **options):
+        (tmp_path / "sample").mkdir()
+        started.append(Site(proxy, tmp_path / "sample", **options))
+        return started[-1]
+
+    yield start
+    for site in started:
+        site.close()
+
+
 @pytest.fixture(params=["nginx", "haproxy"])
-def site(request, realm, tmp_path):
-    (tmp_path / "sample").mkdir()
-    site = Site(request.param, tmp_path / "sample")
-    yield site
-    site.close()
+def site(request, serve):
+    return serve(request.param)
 
 
 def visit(page, site, times):
@@ -114,3 +129,30 @@ def test_one_browser_session_over_two_backends(site, browse):
     page.context.clear_cookies()  # the negative control
     visit(page, site, 1)
     wait_until(lambda: site.challenges() >= 2)
+
+
+@pytest.mark.parametrize("proxy", ["nginx", "haproxy"])
+def test_a_clients_word_for_who_and_where_it_is_goes_no_further(serve, proxy):
+    gunicorn = (SAMPLES / "gunicorn.conf.py").read_text() + 'header_map = "dangerous"\n'
+    site = serve(proxy, **{"plain_app.py": ECHO, "gunicorn.conf.py": gunicorn})
+    environ = told(f"{site.url}/forged", FORGED + GENUINE)
+    assert forged(environ) == set()
+    assert is_told_all(environ, GENUINE)
+    assert environ["HTTP_X_FORWARDED_PROTO"] == "https"
+    environ = told(f"{site.url}/forged", ["SCRIPT_NAME: /forged"])
+    assert (environ["SCRIPT_NAME"], environ["PATH_INFO"]) == ("", "/forged")
+
+    # The negative control: without the proxy, all of it arrives.
+    backend = f"http://localhost:{site.ports[0]}/forged"
+    assert is_told_all(told(backend, FORGED), FORGED)
+    environ = told(backend, ["SCRIPT_NAME: /forged"])
+    assert (environ["SCRIPT_NAME"], environ["PATH_INFO"]) == ("/forged", "")
+
+
+def test_private_keys_are_their_owners_alone(site):
+    kept = [
+        path for path in site.directory.iterdir()
+        if path.is_file() and ("key" in path.name or b"PRIVATE KEY" in path.read_bytes())
+    ]  # fmt: skip
+    assert {path.name for path in kept} == {"tls.key", "tls.pem", "session-key"}
+    assert {path.stat().st_mode & 0o777 for path in kept} == {0o600}

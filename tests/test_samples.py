@@ -3,23 +3,23 @@
 import contextlib
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 import sites
+from forgery import FORGED, GENUINE, forged, is_told_all, told
 from helpers import wait_until
-from machine import as_a_user, need_user_namespaces
+from machine import need_user_namespaces
+from sample import BIN, ECHO, ENVIRON, ROOT, documented, running
 from sites import LARGE
 
 #: The samples' ports are the same everywhere: one after the other.
 pytestmark = pytest.mark.xdist_group("samples")
 
-ROOT = Path(__file__).parent.parent
 SAMPLES = [
     "wsgi_app.py", "flask_app.py", "django_app.py", "bottle_app.py", "pyramid_app.py",
     "plain_app.py", "under_a_prefix.py", "page.py", "metrics.py", "debug_page.py", "gunicorn.conf.py", "uwsgi.ini",
@@ -29,38 +29,11 @@ SAMPLES = [
 OTHERS = {"demo", "set-up", "page", "negotiate-wsgi.service", "test_wsgi_app.py"}
 #: Without network but loopback, and root is a user like any other.
 ALONE = ["unshare", "--map-root-user", "--net", "bash", "-c", 'ip link set lo up && exec "$@"', "-"]
-BIN = Path(sys.executable).parent
-ENVIRON = {
-    **{name: value for name, value in os.environ.items() if not name.startswith("KRB5")},
-    "PATH": f"{BIN}:{os.environ['PATH']}:/usr/sbin",
-    "VIRTUAL_ENV": sys.prefix,
-}
 
 
 def test_every_sample_is_tested():
     found = {path.name for path in (ROOT / "samples").iterdir() if path.name != "__pycache__"}
     assert found == OTHERS | set(SAMPLES)
-
-
-def documented(sample):
-    """The sample's command, and pairs of a client's command and what it answers."""
-    text = re.sub(r"^[;#] ?", "", (ROOT / "samples" / sample).read_text(), flags=re.MULTILINE)
-    command = re.search(r"^Run +(.*)$", text, re.MULTILINE)[1]
-    expect = re.search(r"^Expect +((?:.*\n)+?)(?:\"|\n)", text, re.MULTILINE)[1]
-    command = re.sub(r" {3,}\(.*", "", command)
-    lines = [re.sub(r" {3,}\(in the realm.*", "", line.strip()) for line in expect.splitlines()]
-    return command, list(zip(lines[::2], lines[1::2], strict=True))
-
-
-def wait_for_port(port, process):
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        assert process.poll() is None, process.stderr.read()
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    raise TimeoutError(port)
 
 
 def in_realm(join, command):
@@ -71,31 +44,17 @@ def in_realm(join, command):
 
 @pytest.mark.parametrize("sample", SAMPLES)
 def test_sample(sample, large_ticket):
-    command, conversation = documented(sample)
-    assert conversation
-    prefix = as_a_user() if "apache2" in command else []  # Apache refuses to be root
-    process = subprocess.Popen(
-        [*prefix, "bash", "-c", f"exec {command}"], cwd=ROOT, env=ENVIRON,
-        stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    try:
-        process.stderr.readline()
-        join = re.search(r"with: \. (\S+)", process.stderr.readline())[1]
-        wait_for_port(int(re.search(r"localhost:(\d+)", conversation[0][0])[1]), process)
-        for client, answer in conversation:
-            client = client.replace("curl", "curl --silent")
-            assert in_realm(join, client) == answer
-            if "--negotiate" in client:
+    with running(sample) as site:
+        assert site.conversation
+        for client, answer in site.conversation:
+            assert site.client(client) == answer
+            if client.startswith("curl --negotiate"):
                 stranger = client.replace("--negotiate --user :", "")
-                assert in_realm(join, stranger).endswith("(no-credentials)")
+                assert site.client(stranger).endswith("(no-credentials)")
                 enlarge = f"{large_ticket} $KRB5CCNAME HTTP/localhost@EXAMPLE.TEST {LARGE}"
-                assert int(in_realm(join, enlarge)) > LARGE
-                assert in_realm(join, client) == answer
-        assert any("--negotiate" in client for client, _ in conversation)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=120)
-    assert not Path(join).exists()
+                assert int(site.client(enlarge)) > LARGE
+                assert site.client(client) == answer
+        assert any("--negotiate" in client for client, _ in site.conversation)
 
 
 def test_the_unit_is_one_and_its_service_answers(tmp_path, realm, large_ticket):
@@ -126,7 +85,7 @@ def test_the_unit_is_one_and_its_service_answers(tmp_path, realm, large_ticket):
     environ |= {"KRB5_CONFIG": os.environ["KRB5_CONFIG"], "PATH": os.environ["PATH"]}
     process = subprocess.Popen(command, env=environ, stderr=subprocess.DEVNULL)
     try:
-        wait_for_port(8000, process)
+        sites.wait_for(8000, process, 120)
         enlarge = [large_ticket, realm.ccache("alice"), "HTTP/localhost@EXAMPLE.TEST", str(LARGE)]
         sign_on = client.replace("curl", "curl --silent").split()
         for prepare in (["true"], enlarge):
@@ -280,3 +239,19 @@ def test_demo_serve_takes_another_port_where_8000_is_taken_and_knows_of_proxies(
         assert demo.client.startswith("curl --noproxy localhost ")
         assert demo.answer() == "Hello alice@EXAMPLE.TEST"
         demo.end(signal.SIGINT)
+
+
+def test_apache_keeps_a_clients_word_for_who_it_is_from_the_application(anybodys_directory):
+    samples = anybodys_directory / "samples"
+    shutil.copytree(ROOT / "samples", samples, ignore=shutil.ignore_patterns("__pycache__"))
+    (samples / "wsgi_app.py").write_text(ECHO)
+    with running("apache.conf", anybodys_directory) as site:
+        environ = told(f"http://localhost:{site.port}/forged", FORGED + GENUINE)
+        assert forged(environ) == set()
+        assert is_told_all(environ, GENUINE)
+    # The negative control: without these lines, all of it arrives that has no underscore.
+    conf = samples / "apache.conf"
+    conf.write_text(conf.read_text().replace("RequestHeader unset", "# "))
+    with running("apache.conf", anybodys_directory) as site:
+        environ = told(f"http://localhost:{site.port}/forged", FORGED)
+        assert is_told_all(environ, [header for header in FORGED if "_" not in header])

@@ -1,0 +1,92 @@
+"""A sample as its first lines describe it: the command that runs it, and what it answers to whom."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+
+import sites
+from machine import as_a_user
+
+ROOT = Path(__file__).parent.parent
+BIN = Path(sys.executable).parent
+ENVIRON = {
+    **{name: value for name, value in os.environ.items() if not name.startswith("KRB5")},
+    "PATH": f"{BIN}:{os.environ['PATH']}:/usr/sbin",
+    "VIRTUAL_ENV": sys.prefix,
+}
+#: Of an application that says what it was told.
+ECHO = """
+import json
+
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Type", "application/json")])
+    told = {name: str(value) for name, value in environ.items() if "wsgi" not in name}
+    return [json.dumps(told).encode()]
+
+application = app
+"""
+
+
+def documented(sample):
+    """The sample's command, and pairs of a client's command and what it answers."""
+    text = re.sub(r"^[;#] ?", "", (ROOT / "samples" / sample).read_text(), flags=re.MULTILINE)
+    command = re.search(r"^Run +(.*)$", text, re.MULTILINE)[1]
+    expect = re.search(r"^Expect +((?:.*\n)+?)(?:\"|\n)", text, re.MULTILINE)[1]
+    command = re.sub(r" {3,}\(.*", "", command)
+    lines = [re.sub(r" {3,}\(in the realm.*", "", line.strip()) for line in expect.splitlines()]
+    return command, list(zip(lines[::2], lines[1::2], strict=True))
+
+
+class RunningSample:
+    """A sample, or its copy under *root*, while it runs as its first lines say.
+
+    :ivar conversation: pairs of a client's command and what is to be answered.
+    :ivar stderr: the lines that it has printed there so far.
+    """
+
+    def __init__(self, sample, root=ROOT, options="", **environ):
+        command, self.conversation = documented(sample)
+        prefix = as_a_user() if "apache2" in command else []  # Apache refuses to be root
+        self._process = subprocess.Popen(
+            [*prefix, "bash", "-c", f"exec {command} {options}"], cwd=root,
+            env={**ENVIRON, **environ}, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        self._process.stderr.readline()
+        self.join = re.search(r"with: \. (\S+)", self._process.stderr.readline())[1]
+        self.stderr = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        self.port = int(re.search(r"localhost:(\d+)", self.conversation[0][0])[1])
+        sites.wait_for(self.port, self._process, 120)
+
+    def _read(self):
+        self.stderr.extend(self._process.stderr)
+
+    def client(self, command):
+        """What a client's command prints, in the sample's realm."""
+        command = command.replace("curl", "curl --silent")
+        done = subprocess.run(
+            ["bash", "-c", f". {self.join}; {command}"], env=ENVIRON, capture_output=True, text=True
+        )
+        return done.stdout.strip()
+
+    def close(self):
+        self._process.send_signal(signal.SIGTERM)
+        self._process.wait(120)
+        self._reader.join()
+        self._process.stderr.close()
+        assert not Path(self.join).exists()
+
+
+@contextmanager
+def running(*arguments, **options):
+    sample = RunningSample(*arguments, **options)
+    try:
+        yield sample
+    finally:
+        sample.close()

@@ -79,6 +79,7 @@ def test_the_unit_is_one_and_its_service_answers(tmp_path, realm, large_ticket):
     }
     for name in re.findall(r"^LoadCredential=(.*?):", unit, re.MULTILINE):
         (credentials / name).write_bytes(contents[name])
+        (credentials / name).chmod(0o400)  # as systemd does
     assigned = unit.replace("%d", str(credentials)).replace("%S", str(state))
     environ = dict(re.findall(r"^Environment=(\w+)=(.*)$", assigned, re.MULTILINE))
     command = re.search("^ExecStart=(.*)$", unit, re.MULTILINE)[1].split()

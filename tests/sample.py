@@ -2,9 +2,11 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,9 +34,30 @@ application = app
 """
 
 
-def documented(sample):
+PORTS = ["8000", "8001", "8002", "8003", "8004", "8011", "8012", "8443"]
+
+
+def copy_samples(directory, **texts):
+    """Copy the samples to *directory*/samples, with ports that are free in place of theirs.
+
+    *texts* are of files that are to be others. Returns the port for each of the samples' own.
+    """
+    free = set()
+    while len(free) < len(PORTS):
+        free.add(str(sites.free_port()))
+    ports = dict(zip(PORTS, free, strict=True))
+    samples = Path(directory) / "samples"
+    shutil.copytree(ROOT / "samples", samples, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in samples.iterdir():
+        if path.is_file():
+            text = texts.get(path.name, path.read_text())
+            path.write_text(re.sub("|".join(PORTS), lambda port: ports[port[0]], text))
+    return ports
+
+
+def documented(sample, samples):
     """The sample's command, and pairs of a client's command and what it answers."""
-    text = re.sub(r"^[;#] ?", "", (ROOT / "samples" / sample).read_text(), flags=re.MULTILINE)
+    text = re.sub(r"^[;#] ?", "", (samples / sample).read_text(), flags=re.MULTILINE)
     command = re.search(r"^Run +(.*)$", text, re.MULTILINE)[1]
     expect = re.search(r"^Expect +((?:.*\n)+?)(?:\"|\n)", text, re.MULTILINE)[1]
     command = re.sub(r" {3,}\(.*", "", command)
@@ -43,18 +66,20 @@ def documented(sample):
 
 
 class RunningSample:
-    """A sample, or its copy under *root*, while it runs as its first lines say.
+    """A copy of a sample, while it runs as its first lines say.
 
     :ivar conversation: pairs of a client's command and what is to be answered.
     :ivar stderr: the lines that it has printed there so far.
     """
 
-    def __init__(self, sample, root=ROOT, options="", **environ):
-        command, self.conversation = documented(sample)
+    def __init__(self, sample, directory, texts, environ):
+        copy_samples(directory, **texts)
+        command, self.conversation = documented(sample, Path(directory) / "samples")
         prefix = as_a_user() if "apache2" in command else []  # Apache refuses to be root
         self._process = subprocess.Popen(
-            [*prefix, "bash", "-c", f"exec {command} {options}"], cwd=root,
-            env={**ENVIRON, **environ}, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+            [*prefix, "bash", "-c", f"exec {command}"], cwd=directory,
+            env={**ENVIRON, "TMPDIR": str(directory), **environ},
+            stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         self._process.stderr.readline()
         self.join = re.search(r"with: \. (\S+)", self._process.stderr.readline())[1]
@@ -84,9 +109,13 @@ class RunningSample:
 
 
 @contextmanager
-def running(*arguments, **options):
-    sample = RunningSample(*arguments, **options)
-    try:
-        yield sample
-    finally:
-        sample.close()
+def running(sample, environ=None, **texts):
+    """A `RunningSample`; *texts* are of files that are to be others, *environ* of more variables."""
+    # Not pytest's tmp_path: another user, as which Apache runs, could not enter it.
+    with tempfile.TemporaryDirectory(dir="/tmp") as directory:
+        os.chmod(directory, 0o755)
+        site = RunningSample(sample, directory, texts, environ or {})
+        try:
+            yield site
+        finally:
+            site.close()

@@ -12,10 +12,7 @@ import pytest
 import sites
 from forgery import FORGED, GENUINE, forged, is_told_all, told
 from helpers import wait_until
-from sample import ECHO
-
-SAMPLES = sites.TESTS.parent / "samples"
-PORTS = ("8011", "8012", "8443")
+from sample import ECHO, ROOT, copy_samples
 
 
 class Site:
@@ -23,18 +20,15 @@ class Site:
 
     def __init__(self, proxy, directory, **texts):
         self.proxy = proxy
-        own = {port: str(sites.free_port()) for port in PORTS}
-        self.ports = [own[port] for port in PORTS[:2]]
+        own = copy_samples(directory, **texts)
+        self.ports = [own["8011"], own["8012"]]
         self.url = f"https://localhost:{own['8443']}"
-        for source in SAMPLES.iterdir():
-            if source.is_file():
-                text = re.sub("|".join(PORTS), lambda port: own[port[0]], source.read_text())
-                text = texts.get(source.name, text)
-                (directory / source.name).write_text(text)
         environ = {**os.environ, "TMPDIR": str(directory)}
         environ["PATH"] = f"{Path(sys.executable).parent}:{environ['PATH']}"
         self._process = subprocess.Popen(
-            ["bash", directory / "behind", proxy], env=environ, stderr=subprocess.DEVNULL
+            ["bash", directory / "samples" / "behind", proxy],
+            env=environ,
+            stderr=subprocess.DEVNULL,
         )
         sites.wait_for(int(own["8443"]), self._process)
         [key] = directory.glob("*/session-key")
@@ -80,8 +74,7 @@ def serve(realm, tmp_path):
     started = []
 
     def start(proxy, **options):
-        (tmp_path / "sample").mkdir()
-        started.append(Site(proxy, tmp_path / "sample", **options))
+        started.append(Site(proxy, tmp_path, **options))
         return started[-1]
 
     yield start
@@ -133,7 +126,7 @@ def test_one_browser_session_over_two_backends(site, browse):
 
 @pytest.mark.parametrize("proxy", ["nginx", "haproxy"])
 def test_a_clients_word_for_who_and_where_it_is_goes_no_further(serve, proxy):
-    gunicorn = (SAMPLES / "gunicorn.conf.py").read_text() + 'header_map = "dangerous"\n'
+    gunicorn = (ROOT / "samples" / "gunicorn.conf.py").read_text() + 'header_map = "dangerous"\n'
     site = serve(proxy, **{"plain_app.py": ECHO, "gunicorn.conf.py": gunicorn})
     environ = told(f"{site.url}/forged", FORGED + GENUINE)
     assert forged(environ) == set()

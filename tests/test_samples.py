@@ -3,7 +3,6 @@
 import contextlib
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -14,11 +13,8 @@ import sites
 from forgery import FORGED, GENUINE, forged, is_told_all, told
 from helpers import wait_until
 from machine import need_user_namespaces
-from sample import BIN, ECHO, ENVIRON, ROOT, documented, running
+from sample import BIN, ECHO, ENVIRON, ROOT, copy_samples, documented, running
 from sites import LARGE
-
-#: The samples' ports are the same everywhere: one after the other.
-pytestmark = pytest.mark.xdist_group("samples")
 
 SAMPLES = [
     "wsgi_app.py", "flask_app.py", "django_app.py", "bottle_app.py", "pyramid_app.py",
@@ -59,11 +55,12 @@ def test_sample(sample, large_ticket):
 
 def test_the_unit_is_one_and_its_service_answers(tmp_path, realm, large_ticket):
     """Without systemd as process 1: what it would hand to the service is put in its place here."""
-    command, [(client, expected)] = documented("negotiate-wsgi.service")
+    command, [(client, expected)] = documented("negotiate-wsgi.service", ROOT / "samples")
+    port = copy_samples(tmp_path)["8000"]
     unit = (ROOT / "samples" / "negotiate-wsgi.service").read_text()
     assert f"\nExecStart={command}\n" in unit
     for path in ("/opt/myapp/bin", "/opt/myapp"):
-        place = BIN if path.endswith("bin") else ROOT / "samples"
+        place = BIN if path.endswith("bin") else tmp_path / "samples"
         unit = unit.replace(f"{path}/", f"{place}/")
     (tmp_path / "negotiate-wsgi.service").write_text(unit)
     verify = ["systemd-analyze", "verify", tmp_path / "negotiate-wsgi.service"]
@@ -75,7 +72,7 @@ def test_the_unit_is_one_and_its_service_answers(tmp_path, realm, large_ticket):
     credentials.mkdir()
     contents = {
         "keytab": Path(realm.keytab).read_bytes(),
-        "session-key": b"a key of thirty-two bytes or more",
+        "session-key": b"a-key-of-thirty-two-bytes-or-more",
     }
     for name in re.findall(r"^LoadCredential=(.*?):", unit, re.MULTILINE):
         (credentials / name).write_bytes(contents[name])
@@ -86,9 +83,9 @@ def test_the_unit_is_one_and_its_service_answers(tmp_path, realm, large_ticket):
     environ |= {"KRB5_CONFIG": os.environ["KRB5_CONFIG"], "PATH": os.environ["PATH"]}
     process = subprocess.Popen(command, env=environ, stderr=subprocess.DEVNULL)
     try:
-        sites.wait_for(8000, process, 120)
+        sites.wait_for(int(port), process, 120)
         enlarge = [large_ticket, realm.ccache("alice"), "HTTP/localhost@EXAMPLE.TEST", str(LARGE)]
-        sign_on = client.replace("curl", "curl --silent").split()
+        sign_on = client.replace("curl", "curl --silent").replace("8000", port).split()
         for prepare in (["true"], enlarge):
             subprocess.run(prepare, check=True, stdout=subprocess.DEVNULL)
             assert subprocess.check_output(sign_on, text=True).strip() == expected
@@ -114,7 +111,7 @@ def test_a_samples_own_suite_without_root_and_without_network():
 
 @pytest.mark.parametrize("sample", SAMPLES)
 def test_samples_stay_on_loopback_and_do_not_debug(sample):
-    named = re.findall(r"samples/([\w.]+)", documented(sample)[0])
+    named = re.findall(r"samples/([\w.]+)", documented(sample, ROOT / "samples")[0])
     text = "".join((ROOT / "samples" / name).read_text() for name in {sample, *named})
     assert "127.0.0.1" in text
     assert "debug" not in text.lower().replace("debug_page", "").replace("negotiate_wsgi.debug", "")
@@ -185,6 +182,10 @@ def test_demo_fails_where_it_does_not_see_what_it_promises(tmp_path, old, new, s
     assert done.returncode == 1
 
 
+#: Takes port 8000 where it is free: one after the other.
+one_at_a_time = pytest.mark.xdist_group("demo")
+
+
 class ServingDemo:
     """``samples/demo --serve``, and the three commands that it says."""
 
@@ -213,6 +214,7 @@ class ServingDemo:
         return self.process.returncode
 
 
+@one_at_a_time
 @pytest.mark.parametrize(
     ("number", "code"),
     [
@@ -229,6 +231,7 @@ def test_demo_serve_says_what_to_type_and_leaves_nothing(number, code):
     assert demo.end(number) == code
 
 
+@one_at_a_time
 def test_demo_serve_takes_another_port_where_8000_is_taken_and_knows_of_proxies():
     with socket.socket() as other:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -242,17 +245,13 @@ def test_demo_serve_takes_another_port_where_8000_is_taken_and_knows_of_proxies(
         demo.end(signal.SIGINT)
 
 
-def test_apache_keeps_a_clients_word_for_who_it_is_from_the_application(anybodys_directory):
-    samples = anybodys_directory / "samples"
-    shutil.copytree(ROOT / "samples", samples, ignore=shutil.ignore_patterns("__pycache__"))
-    (samples / "wsgi_app.py").write_text(ECHO)
-    with running("apache.conf", anybodys_directory) as site:
+def test_apache_keeps_a_clients_word_for_who_it_is_from_the_application():
+    with running("apache.conf", **{"wsgi_app.py": ECHO}) as site:
         environ = told(f"http://localhost:{site.port}/forged", FORGED + GENUINE)
         assert forged(environ) == set()
         assert is_told_all(environ, GENUINE)
     # The negative control: without these lines, all of it arrives that has no underscore.
-    conf = samples / "apache.conf"
-    conf.write_text(conf.read_text().replace("RequestHeader unset", "# "))
-    with running("apache.conf", anybodys_directory) as site:
+    conf = (ROOT / "samples" / "apache.conf").read_text().replace("RequestHeader unset", "# ")
+    with running("apache.conf", **{"wsgi_app.py": ECHO, "apache.conf": conf}) as site:
         environ = told(f"http://localhost:{site.port}/forged", FORGED)
         assert is_told_all(environ, [header for header in FORGED if "_" not in header])

@@ -140,7 +140,7 @@ def test_demo_shows_a_ticket_become_a_principal(command, environ):
     if "unshare" in command:
         need_user_namespaces()
     done = subprocess.run(
-        command, cwd=ROOT, env={**BARE, **environ}, capture_output=True, text=True, timeout=250
+        command, cwd=ROOT, env={**BARE, **environ}, capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0, done.stdout + done.stderr
     refused, alice, bob, summary = done.stdout.split("\n== ")[-4:]

@@ -27,7 +27,7 @@ application = DispatcherMiddleware(
 )
 debugging = DispatcherMiddleware(
     NegotiateMiddleware(debug_page, required=False),
-    {"/strict": NegotiateMiddleware(debug_page, required=False, hostname="www.example.test")},
+    {"/strict": NegotiateMiddleware(debug_page, required=False, hostname="alias.test")},
 )
 without_session = NegotiateMiddleware(site, trusted_origins=None)
 

@@ -15,6 +15,7 @@ import sites
 from initiator import Initiator, prolong, token_at
 from playwright.sync_api import sync_playwright
 
+from negotiate_wsgi.acceptors import insight
 from negotiate_wsgi.realm import Realm
 
 CHROMIUM = (
@@ -59,6 +60,12 @@ class World(Realm):
 
     def token(self, spn="HTTP/localhost", user="alice", **options):
         return self.initiator(spn, user, **options).token
+
+
+@pytest.fixture(autouse=True)
+def a_fresh_second(monkeypatch):
+    """A record of a refused ticket has all there is to say, whatever was refused just before."""
+    monkeypatch.setattr(insight, "_pace", insight._Pace(10))
 
 
 @pytest.fixture(scope="session")
@@ -233,9 +240,7 @@ def large_ticket(tmp_path_factory):
     return program
 
 
-# Not of the session's scope: as long as it lasts, an event loop runs in this thread, where Flask's
-# asynchronous views then fail.
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def playwright():
     with sync_playwright() as playwright:
         yield playwright

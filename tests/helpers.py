@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import struct
 import time
 from pathlib import Path
 from wsgiref.validate import validator
@@ -39,6 +40,48 @@ def spnego(*mechanisms, ticket=b"ticket"):
     offers = der(0xA0, der(0x30, *mechanisms))
     mech_token = der(0xA2, der(0x04, der(0x60, KRB5, ticket)))
     return der(0x60, SPNEGO, der(0xA0, der(0x30, offers, mech_token)))
+
+
+KEY_BYTES = b"a key of 32 bytes, to be kept..."
+
+
+def keytab_entry(
+    name="HTTP/www.test", realm=b"R", kvno=1, enctype=18, key=KEY_BYTES, tail=b"", order=">"
+):
+    """An entry of a keytab of version 2; of version 1 with the byte order of this machine, ``=``."""
+    components = [part.encode() if isinstance(part, str) else part for part in
+                  (name.split("/") if isinstance(name, str) else name)]  # fmt: skip
+    is_old = order == "="
+    content = struct.pack(f"{order}h", len(components) + is_old)
+    for text in (realm, *components):
+        content += struct.pack(f"{order}H", len(text)) + text
+    if not is_old:
+        content += struct.pack(f"{order}I", 1)
+    content += struct.pack(f"{order}IB", 0, kvno & 0xFF)
+    content += struct.pack(f"{order}hH", enctype, len(key)) + key + tail
+    return struct.pack(f"{order}i", len(content)) + content
+
+
+def ap_req_token(
+    components=(b"HTTP", b"www.test"), realm=b"R", kvno=3, enctype=18, mech=KRB5, size=99
+):
+    """A token of krb5 with a ticket as RFC 4120 sections 5.3 and 5.5.1 have it."""
+    names = [der(0x1B, component) for component in components]
+    name = der(0x30, der(0xA0, der(2, b"\2")), der(0xA1, der(0x30, *names)))
+    numbered = [] if kvno is None else [der(0xA1, der(2, kvno.to_bytes(5, "big")))]
+    sealed = der(
+        0x30, der(0xA0, der(2, bytes([enctype]))), *numbered, der(0xA2, der(4, bytes(size)))
+    )
+    parts = [
+        der(0xA0, der(2, b"\5")),
+        der(0xA1, der(0x1B, realm)),
+        der(0xA2, name),
+        der(0xA3, sealed),
+    ]
+    ticket = der(0xA3, der(0x61, der(0x30, *parts)))
+    numbers = [der(0xA0, der(2, b"\5")), der(0xA1, der(2, b"\x0e")), der(0xA2, der(3, bytes(5)))]
+    request = der(0x6E, der(0x30, *numbers, ticket, der(0xA4, sealed)))
+    return der(0x60, mech, b"\1\0", request)
 
 
 def negotiate(token):

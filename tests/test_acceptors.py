@@ -1,22 +1,26 @@
 """Is it true? The key rule without a KDC, and the contract that every acceptor keeps, with one."""
 
 import base64
+import itertools
 import os
 import subprocess
 import sys
 import threading
 from pathlib import Path
 
+import krb5
 import pytest
+from helpers import IAKERB, NTLM, accepted, der, keytab_entry
 from helpers import KRB5 as KRB5_OID
 from helpers import SPNEGO as SPNEGO_OID
-from helpers import accepted, der
 from initiator import KRB5, SPNEGO
 
 from negotiate_wsgi import Accepted, AcceptorError, GssapiAcceptor, Reason, Refused
 from negotiate_wsgi.acceptors.pykerberos import PykerberosAcceptor
 from negotiate_wsgi.acceptors.target import KeytabAcceptor, Target, Verdict
 from negotiate_wsgi.wire.authorization import Credential, screen, write_token
+from negotiate_wsgi.wire.der import OID, Reader
+from negotiate_wsgi.wire.ticket import Ticket
 
 ANY_HOST = Target.of("HTTP", None)
 TWO_HOSTS = Target.of("HTTP", ["www.example.com", "Alias.Example.Com"])
@@ -93,6 +97,13 @@ def test_contract_names(make, realm, name):
     assert accepted.identity.spn == "HTTP/localhost@EXAMPLE.TEST"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def hosts_without_a_key(realm):
+    """HTTP/xxxx..., of the lengths that a test puts other words into."""
+    for length in (2, 14, 15, 18, 23):
+        realm.kadmin("addprinc", "-randkey", f"HTTP/{'x' * length}")
+
+
 @pytest.mark.parametrize("mech", [SPNEGO, KRB5], ids=["spnego", "krb5"])
 def test_contract_mutual_token(make, realm, mech):
     initiator = realm.initiator(mech=mech)
@@ -125,19 +136,208 @@ def test_contract_refused_for_its_spn(make, realm, spn, reason):
 
 @pytest.mark.parametrize("service", ["host", "rest"])
 def test_contract_spn_relabelled_in_transit(make, realm, service):
+    """The key that opens a ticket tells what it was issued for, whatever its clear text says."""
     token = realm.token(f"{service}/localhost")
-    relabelled = token.replace(b"\x04" + service.encode(), b"\x04HTTP", 1)
-    assert relabelled != token
-    refused = make().accept(relabelled)
-    # An acceptor that tries other services' keys finds out which one it was.
-    assert refused.reason in (Reason.WRONG_SERVICE, Reason.WRONG_KEY)
-    if refused.reason is Reason.WRONG_SERVICE:
-        assert refused.principal == "alice@EXAMPLE.TEST"
-        assert refused.spn == f"{service}/localhost@EXAMPLE.TEST"
+    refused = make().accept(relabelled(token, service.encode(), b"HTTP"))
+    assert refused.reason is Reason.WRONG_SERVICE
+    assert refused.principal == "alice@EXAMPLE.TEST"
+    assert refused.spn == f"{service}/localhost@EXAMPLE.TEST"
+
+
+def relabelled(token, before, after):
+    """*token* with another component of the same length in its ticket's SPN."""
+    length = bytes([len(before)])
+    changed = token.replace(b"\x1b" + length + before, b"\x1b" + length + after, 1)
+    assert changed != token
+    return changed
+
+
+def test_contract_an_spn_of_another_service_is_not_even_opened(make, realm):
+    """The token is good still afterwards: krb5 has not seen it."""
+    token = realm.token()
+    refused = make().accept(relabelled(token, b"HTTP", b"host"))
+    assert refused.reason is Reason.WRONG_SERVICE
+    assert refused.spn == "host/localhost@EXAMPLE.TEST"
+    assert refused.principal is None
+    assert isinstance(make().accept(token), Accepted)
+
+
+def test_contract_the_service_in_clear_text_has_no_case(make, realm):
+    """Active Directory issues tickets for whatever case a client asks with."""
+    accepted = make().accept(relabelled(realm.token("HTTP/alias.test"), b"HTTP", b"hTTp"))
+    assert accepted.identity.spn == "HTTP/alias.test@EXAMPLE.TEST"
+
+
+def test_contract_the_clear_text_may_name_another_host(make, realm):
+    """An account's key may be known to us under another of its names."""
+    token = realm.token("HTTP/alias.test")
+    accepted = make().accept(relabelled(token, b"alias.test", b"other.test"))
+    assert accepted.identity.spn == "HTTP/alias.test@EXAMPLE.TEST"
+
+
+def test_contract_a_clear_text_that_is_no_der_decides_nothing(make, realm):
+    """krb5 reads lengths in more octets than DER has. We do not, and leave it to the key."""
+    tokens = [
+        with_a_long_length(realm.token(spn, mech=KRB5))
+        for spn in ("HTTP/alias.test", "host/localhost")
+    ]
+    assert [Ticket.of(token) for token in tokens] == [None, None]
+    assert make().accept(tokens[0]).identity.spn == "HTTP/alias.test@EXAMPLE.TEST"
+    assert make().accept(tokens[1]).reason is Reason.WRONG_SERVICE
+
+
+def with_a_long_length(token):
+    """*token*, bare krb5, whose list of the SPN's components has its length in two octets."""
+    to_the_list = [0x60, 0x6E, 0x30, 0xA3, 0x61, 0x30, 0xA2, 0x30, 0xA1]
+    return rewritten(token, to_the_list, lambda it: b"\x30\x81" + it[1:])
+
+
+def rewritten(content, path, change):
+    """*content* with *change* made to what the element at the end of *path* holds."""
+    if not path:
+        return change(content)
+    reader, start = Reader(content), 0
+    if content[:2] == KRB5_OID[:2]:
+        reader.skip(OID)
+        reader.bare(b"\1\0")
+        start = reader.at
+    while not reader.next_is(path[0]):
+        reader.skip(content[reader.at])
+        start = reader.at
+    held = rewritten(reader.content(path[0]), path[1:], change)
+    return content[:start] + der(path[0], held) + content[reader.at :]
+
+
+class Account:
+    """An account as in Active Directory: the names in its keytab have one key."""
+
+    def __init__(self, realm, directory, name):
+        self.spn = f"HTTP/{name}"
+        self.keytab = directory / name
+        realm.add_service(self.spn, self.keytab)
+        self.keys = keys_in(self.keytab)
+
+    def write(self, *entries):
+        """Entries of this realm: a name, a kvno, and whose keys; of each encryption type."""
+        content = b"\5\2"
+        for name, kvno, keys in entries:
+            for enctype, key in keys:
+                content += keytab_entry(name, b"EXAMPLE.TEST", kvno, enctype, key)
+        self.keytab.write_bytes(content)
+
+
+def keys_in(keytab):
+    found = krb5.kt_resolve(krb5.init_context(), f"FILE:{keytab}".encode())
+    return [(entry.key.enctype, bytes(entry.key.data)) for entry in found]
+
+
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def account(make, realm, tmp_path, monkeypatch):
+    account = Account(realm, tmp_path, f"web-{next(_numbers)}.test")
+    monkeypatch.setenv("KRB5_KTNAME", str(account.keytab))
+    return account
+
+
+def other_keys(account):
+    return [(enctype, key[::-1]) for enctype, key in account.keys]
+
+
+def test_contract_any_spn_of_the_key_may_be_ours(make, realm, account):
+    """The keytab of a machine's account in Active Directory: host/ first, then HTTP/."""
+    account.write(("host/web.test", 1, account.keys), (account.spn, 1, account.keys))
+    accepted = make().accept(realm.token(account.spn))
+    assert accepted.identity.spn == f"{account.spn}@EXAMPLE.TEST"
+    assert accepted.identity.principal == "alice@EXAMPLE.TEST"
+    # A ticket that says that it is for host/ is refused all the same.
+    host = relabelled(realm.token(account.spn), b"HTTP", b"host")
+    assert make().accept(host).reason is Reason.WRONG_SERVICE
+    # Nor is the door open for a service whose key it is not.
+    account.write(("host/web.test", 1, account.keys), (account.spn, 1, other_keys(account)))
+    refused = make().accept(realm.token(account.spn))
+    assert refused.reason is Reason.WRONG_SERVICE
+    assert refused.spn == "host/web.test@EXAMPLE.TEST"
+
+
+def test_contract_the_name_that_the_ticket_has_comes_first(make, realm, account):
+    account.write(
+        ("host/web.test", 1, account.keys),
+        ("HTTP/a.test", 1, account.keys),
+        (account.spn, 1, account.keys),
+    )
+    assert make().accept(realm.token(account.spn)).identity.spn == f"{account.spn}@EXAMPLE.TEST"
+
+
+def test_contract_a_shared_key_opens_for_the_host_that_is_wanted(make, realm, account):
+    account.write((account.spn, 1, account.keys), ("HTTP/wanted.test", 1, account.keys))
+    accepted = make(hostname="wanted.test").accept(realm.token(account.spn))
+    assert accepted.identity.spn == "HTTP/wanted.test@EXAMPLE.TEST"
+    account.write((account.spn, 1, account.keys), ("HTTP/wanted.test", 1, other_keys(account)))
+    refused = make(hostname="wanted.test").accept(realm.token(account.spn))
+    assert refused.reason is Reason.WRONG_SERVICE
+    assert refused.spn == f"{account.spn}@EXAMPLE.TEST"
+
+
+def test_contract_a_key_that_is_not_shared_does_not_open(make, realm, account):
+    """host/ has a key of its own beside one that it shared with us: which one it was is what counts."""
+    shared = other_keys(account)
+    account.write(
+        ("host/web.test", 1, account.keys), ("host/web.test", 2, shared), (account.spn, 2, shared)
+    )
+    kvno = b"\xa1\x03\x02\x01"
+    for claimed in (b"\1", b"\2"):
+        token = realm.token(account.spn).replace(kvno + b"\1\xa2", kvno + claimed + b"\xa2", 1)
+        assert Ticket.of(token).kvno == ord(claimed)
+        refused = make().accept(token)
+        assert refused.reason is Reason.WRONG_SERVICE
+        assert refused.spn == "host/web.test@EXAMPLE.TEST"
+
+
+def test_contract_an_older_key_of_ours_opens(make, realm, account):
+    newer = other_keys(account)
+    account.write((account.spn, 2, newer), (account.spn, 1, account.keys))
+    assert isinstance(make().accept(realm.token(account.spn)), Accepted)
+
+
+@pytest.mark.parametrize(
+    ("options", "missing"),
+    [
+        ({"hostname": "wrong.test"}, "no key for HTTP/wrong.test, but for "),
+        ({"hostname": ["b.test", "a.test"]}, "no key for HTTP/a.test or HTTP/b.test, but for "),
+        ({"service": "rest"}, "no key for rest/ and any host, but for "),
+    ],
+    ids=["hostname", "hostnames", "service"],
+)
+def test_contract_a_keytab_without_a_key_of_ours_is_our_fault(
+    make, realm, account, options, missing
+):
+    account.write((account.spn, 1, account.keys), ("host/web.test", 1, account.keys))
+    token = realm.token(account.spn)
+    there = f"{account.spn}@EXAMPLE.TEST, host/web.test@EXAMPLE.TEST"
+    for sent in (token, b"\x60\x0d" + KRB5_OID + b"\1\0"):
+        with pytest.raises(AcceptorError) as error:
+            make(**options).accept(sent)
+        assert error.value.reason is Reason.KEYTAB_UNUSABLE
+        assert error.value.detail == f"the keytab {account.keytab} has {missing}{there}"
+    assert isinstance(make().accept(realm.token(account.spn)), Accepted)
+
+
+def test_contract_keytab_of_the_kind_that_is_written_to(make, realm, monkeypatch):
+    monkeypatch.setenv("KRB5_KTNAME", f"WRFILE:{realm.keytab}")
+    assert isinstance(make().accept(realm.token()), Accepted)
+    refused = make().accept(realm.token("HTTP/no-key.test"))
+    assert refused.reason is Reason.SPN_NOT_IN_KEYTAB
+    assert "HTTP/localhost@EXAMPLE.TEST kvno 1" in refused.detail
+    monkeypatch.setenv("KRB5_KTNAME", "WRFILE:/no/such/keytab")
+    with pytest.raises(AcceptorError, match="the keytab /no/such/keytab does not exist"):
+        make().accept(realm.token())
 
 
 def test_contract_hostname(make, realm):
     only = make(hostname=["LOCALHOST"])
+    assert only.accept(realm.token("HTTP/no-key.test")).reason is Reason.SPN_NOT_IN_KEYTAB
     assert only.accept(realm.token()).identity.principal == "alice@EXAMPLE.TEST"
     assert only.accept(realm.token("HTTP/alias.test")).reason is Reason.WRONG_SERVICE
     assert (
@@ -181,6 +381,35 @@ def test_contract_damaged_in_every_place(make, realm):
 def test_contract_garbage(make, realm):
     for garbage in (b"\x60", b"\x60\x00", bytes(1000), b"NTLMSSP\0"):
         assert make().accept(garbage).reason.status == 401
+
+
+@pytest.mark.parametrize("mechanism", [IAKERB, SPNEGO_OID, NTLM], ids=["iakerb", "spnego", "ntlm"])
+def test_contract_another_mechanism_inside_is_the_clients_fault(make, realm, mechanism):
+    """The screening refuses it; an acceptor that is asked all the same finds no fault of ours."""
+    inside = der(0xA2, der(0x04, der(0x60, mechanism, b"\1\0ticket")))
+    offers = der(0xA0, der(0x30, KRB5_OID))
+    token = der(0x60, SPNEGO_OID, der(0xA0, der(0x30, offers, inside)))
+    assert screen(token).reason is Reason.UNSUPPORTED_MECHANISM
+    assert make().accept(token).reason.status == 401
+    assert isinstance(make().accept(realm.token()), Accepted)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "no replay cache",
+        "(filename: /etc/passwd)",
+        "Replay information",
+        "\xff\xfe",
+        "Ticket expired",
+    ],
+)
+def test_contract_the_words_of_an_spn_are_no_fault_of_ours(make, realm, host):
+    host = host.encode("latin-1")
+    token = relabelled(realm.token(f"HTTP/{'x' * len(host)}"), b"x" * len(host), host)
+    refused = make().accept(token)
+    assert refused.reason in (Reason.SPN_NOT_IN_KEYTAB, Reason.UNKNOWN)
+    assert (refused.reason is Reason.UNKNOWN) <= (host == b"\xff\xfe")
 
 
 def test_contract_needs_another_leg(make, realm):

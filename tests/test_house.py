@@ -29,11 +29,11 @@ BESIDE = {
 }
 OWNERS = {
     "kerberos": {"acceptors.pykerberos"},
-    "gssapi": {"acceptors.gssapi"},
+    "gssapi": {"acceptors.gssapi_library"},
     "itsdangerous": {"request.session"},
-    "ctypes": {"acceptors.pykerberos"},
+    "ctypes": {"acceptors.libkrb5"},
     "spnego": {"doctor.initiator"},
-    "krb5": {"acceptors.gssapi", "acceptors.insight", "doctor.client"},
+    "krb5": {"acceptors.gssapi_library", "acceptors.insight", "doctor.client"},
     "subprocess": {"realm.programs"},
     "k5test": {"realm.realm"},
     "valkey": set(),
@@ -45,7 +45,6 @@ LONGEST_MODULE = 250
 REASONS_FOR_LENGTH = {
     "request/middleware.py": "the walk and the class docstring, which is the manual",
     "request/session.py": "one concept: what a cookie has to be, and what a session is worth",
-    "acceptors/gssapi.py": "one binding, one owner",
 }
 
 

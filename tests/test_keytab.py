@@ -5,6 +5,7 @@ import sys
 
 import krb5
 import pytest
+from helpers import KEY_BYTES, keytab_entry
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,23 +14,6 @@ from negotiate_wsgi.acceptors.insight import name_of_keytab, read_keytab
 from negotiate_wsgi.reasons import Reason
 from negotiate_wsgi.wire.keytab import MAX_KEYTAB, Key, Keytab, KeytabError, parse
 from negotiate_wsgi.wire.names import name_of_enctype
-
-SECRET = b"a key of 32 bytes, to be kept..."
-
-
-def entry(name="HTTP/www.test", realm=b"R", kvno=1, enctype=18, key=SECRET, tail=b"", order=">"):
-    """An entry of version 2; of version 1 with the byte order of this machine."""
-    components = [part.encode() if isinstance(part, str) else part for part in
-                  (name.split("/") if isinstance(name, str) else name)]  # fmt: skip
-    is_old = order == "="
-    content = struct.pack(f"{order}h", len(components) + is_old)
-    for text in (realm, *components):
-        content += struct.pack(f"{order}H", len(text)) + text
-    if not is_old:
-        content += struct.pack(f"{order}I", 1)
-    content += struct.pack(f"{order}IB", 0, kvno & 0xFF)
-    content += struct.pack(f"{order}hH", enctype, len(key)) + key + tail
-    return struct.pack(f"{order}i", len(content)) + content
 
 
 def hole(size):
@@ -50,25 +34,25 @@ def by_us(content):
 
 
 KEYTABS = {
-    "one key": [entry()],
-    "two": [entry(), entry("host/www.test", kvno=7, enctype=17)],
-    "a hole first": [hole(40), entry()],
-    "holes between": [entry(), hole(1), hole(200), entry(kvno=2), hole(9)],
-    "kvno of 32 bits": [entry(kvno=300, tail=struct.pack(">I", 300))],
-    "kvno of 32 bits, zero": [entry(kvno=44, tail=bytes(4))],
-    "more behind the kvno": [entry(kvno=44, tail=struct.pack(">I", 300) + b"flags")],
-    "filled up": [entry(kvno=44, tail=bytes(3))],
-    "escapes": [entry([b"a/b", b"c@d", b"e\\f", b"\n\t\b\0"], b"R/@\\")],
-    "one component": [entry("alice")],
-    "an empty component": [entry(), entry(["HTTP", ""]), entry()],
-    "an empty realm": [entry(), entry(realm=b""), entry()],
-    "not ASCII": [entry("HTTP/b\xfccher.test")],
-    "an empty key": [entry(), entry(key=b""), entry()],
-    "an enctype below zero": [entry(enctype=-133)],
-    "cut off in the second": [entry(), entry()[:-5]],
-    "cut off in its size": [entry(), b"\0\0"],
-    "an end before the end": [entry(), bytes(4), entry(kvno=2)],
-    "no components": [entry(), struct.pack(">ih", 2, 0), entry()],
+    "one key": [keytab_entry()],
+    "two": [keytab_entry(), keytab_entry("host/www.test", kvno=7, enctype=17)],
+    "a hole first": [hole(40), keytab_entry()],
+    "holes between": [keytab_entry(), hole(1), hole(200), keytab_entry(kvno=2), hole(9)],
+    "kvno of 32 bits": [keytab_entry(kvno=300, tail=struct.pack(">I", 300))],
+    "kvno of 32 bits, zero": [keytab_entry(kvno=44, tail=bytes(4))],
+    "more behind the kvno": [keytab_entry(kvno=44, tail=struct.pack(">I", 300) + b"flags")],
+    "filled up": [keytab_entry(kvno=44, tail=bytes(3))],
+    "escapes": [keytab_entry([b"a/b", b"c@d", b"e\\f", b"\n\t\b\0"], b"R/@\\")],
+    "one component": [keytab_entry("alice")],
+    "an empty component": [keytab_entry(), keytab_entry(["HTTP", ""]), keytab_entry()],
+    "an empty realm": [keytab_entry(), keytab_entry(realm=b""), keytab_entry()],
+    "not ASCII": [keytab_entry("HTTP/b\xfccher.test")],
+    "an empty key": [keytab_entry(), keytab_entry(key=b""), keytab_entry()],
+    "an enctype below zero": [keytab_entry(enctype=-133)],
+    "cut off in the second": [keytab_entry(), keytab_entry()[:-5]],
+    "cut off in its size": [keytab_entry(), b"\0\0"],
+    "an end before the end": [keytab_entry(), bytes(4), keytab_entry(kvno=2)],
+    "no components": [keytab_entry(), struct.pack(">ih", 2, 0), keytab_entry()],
 }
 
 
@@ -84,7 +68,7 @@ def test_it_is_read_as_krb5_reads_it(parts, tmp_path):
 
 
 def test_a_keytab_of_version_1(tmp_path):
-    content = b"\5\1" + entry(order="=") + entry("host/a/b", kvno=3, order="=")
+    content = b"\5\1" + keytab_entry(order="=") + keytab_entry("host/a/b", kvno=3, order="=")
     (tmp_path / "keytab").write_bytes(content)
     assert [(who, kvno) for who, kvno, _ in by_us(content)] == [
         ("HTTP/www.test@R", 1),
@@ -113,15 +97,20 @@ def test_enctypes_are_named_as_krb5_names_them():
 
 
 def test_equal_keys_have_equal_marks_and_no_others():
-    content = b"\5\2" + entry() + entry("HTTP/b") + entry("HTTP/c", key=SECRET[::-1])
+    content = (
+        b"\5\2"
+        + keytab_entry()
+        + keytab_entry("HTTP/b")
+        + keytab_entry("HTTP/c", key=KEY_BYTES[::-1])
+    )
     one, same, other = (key.mark for key in parse(content))
     assert one == same != other
 
 
 def test_a_key_is_kept_nowhere():
-    [key] = parse(b"\5\2" + entry())
+    [key] = parse(b"\5\2" + keytab_entry())
     assert key == Key("HTTP/www.test@R", 1, "aes256-cts-hmac-sha1-96", key.mark)
-    assert SECRET not in repr(vars(key)).encode()
+    assert KEY_BYTES not in repr(vars(key)).encode()
     for told in (repr(key), str(key), repr(Keytab("FILE:/k", (key,)))):
         assert str(key.mark) not in told
         assert f"{key.mark:x}" not in told
@@ -130,7 +119,7 @@ def test_a_key_is_kept_nowhere():
 def test_a_mark_is_another_one_in_each_process(tmp_path):
     import subprocess
 
-    (tmp_path / "keytab").write_bytes(b"\5\2" + entry())
+    (tmp_path / "keytab").write_bytes(b"\5\2" + keytab_entry())
     program = (
         "import sys; from negotiate_wsgi.acceptors.insight import read_keytab\n"
         "print(read_keytab(sys.argv[1]).keys[0].mark)"
@@ -154,7 +143,7 @@ def test_what_is_no_keytab(content):
 
 @given(st.binary(max_size=200))
 def test_whatever_follows_is_read_or_not(content):
-    whole = b"\5\2" + entry() + content
+    whole = b"\5\2" + keytab_entry() + content
     assert parse(whole)[0].principal == "HTTP/www.test@R"
 
 

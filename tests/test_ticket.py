@@ -7,14 +7,13 @@ import sys
 
 import krb5
 import pytest
-from helpers import IAKERB, der
-from helpers import KRB5 as KRB5_OID
+from helpers import IAKERB, ap_req_token
 from initiator import KRB5, SPNEGO
 from sites import WsgiSite
 from spnego.__main__ import parse_token
 
-from negotiate_wsgi import Accepted, NegotiateMiddleware, Reason
-from negotiate_wsgi.acceptors.insight import beside_the_keytab, read_keytab
+from negotiate_wsgi import Accepted, NegotiateMiddleware, Reason, Refused
+from negotiate_wsgi.acceptors.insight import read_keytab, with_insight
 from negotiate_wsgi.acceptors.pykerberos import PykerberosAcceptor
 from negotiate_wsgi.wire.keytab import Key, Keytab
 from negotiate_wsgi.wire.ticket import Ticket
@@ -59,24 +58,6 @@ def ticket_by_pyspnego(token):
     return Ticket(spn, krb5.enctype_to_name(number), sealed["kvno"])
 
 
-def made(components=(b"HTTP", b"www.test"), realm=b"R", kvno=3, enctype=18, mech=KRB5_OID):
-    """A token of krb5 with a ticket as RFC 4120 sections 5.3 and 5.5.1 have it."""
-    names = [der(0x1B, component) for component in components]
-    name = der(0x30, der(0xA0, der(2, b"\2")), der(0xA1, der(0x30, *names)))
-    numbered = [] if kvno is None else [der(0xA1, der(2, kvno.to_bytes(5, "big")))]
-    sealed = der(0x30, der(0xA0, der(2, bytes([enctype]))), *numbered, der(0xA2, der(4, bytes(99))))
-    parts = [
-        der(0xA0, der(2, b"\5")),
-        der(0xA1, der(0x1B, realm)),
-        der(0xA2, name),
-        der(0xA3, sealed),
-    ]
-    ticket = der(0xA3, der(0x61, der(0x30, *parts)))
-    numbers = [der(0xA0, der(2, b"\5")), der(0xA1, der(2, b"\x0e")), der(0xA2, der(3, bytes(5)))]
-    request = der(0x6E, der(0x30, *numbers, ticket, der(0xA4, sealed)))
-    return der(0x60, mech, b"\1\0", request)
-
-
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
@@ -90,22 +71,22 @@ def made(components=(b"HTTP", b"www.test"), realm=b"R", kvno=3, enctype=18, mech
     ids=["as ever", "no kvno", "kvno of 32 bits", "unknown enctype", "escapes", "16 components"],
 )  # fmt: skip
 def test_what_a_ticket_can_say(options, expected):
-    assert str(Ticket.of(made(**options))) == expected
+    assert str(Ticket.of(ap_req_token(**options))) == expected
 
 
 @pytest.mark.parametrize(
     "token",
     [
         b"",
-        made(components=[]),
-        made(components=[b"x"] * 17),
-        made(components=[b"x"] * 20_000),
-        made(components=[b"x" * 1100]),
-        made(kvno=2**33)[:-1],
-        made(mech=IAKERB),
-        made() + b"\0",
-        made().replace(b"\1\0\x6e", b"\2\0\x6e"),
-        made().replace(b"\x1b\x04HTTP", b"\x0c\x04HTTP"),
+        ap_req_token(components=[]),
+        ap_req_token(components=[b"x"] * 17),
+        ap_req_token(components=[b"x"] * 20_000),
+        ap_req_token(components=[b"x" * 1100]),
+        ap_req_token(kvno=2**33)[:-1],
+        ap_req_token(mech=IAKERB),
+        ap_req_token() + b"\0",
+        ap_req_token().replace(b"\1\0\x6e", b"\2\0\x6e"),
+        ap_req_token().replace(b"\x1b\x04HTTP", b"\x0c\x04HTTP"),
     ],
     ids=["nothing", "no components", "17 components", "20 000 components", "a long name",
          "cut off", "IAKERB", "a byte too many", "not an AP-REQ", "a UTF8String"],
@@ -117,7 +98,7 @@ def test_what_is_no_ticket(token):
 def test_tokens_that_begin_alike_are_told_apart():
     """What was read once is remembered; never for a token that says something else."""
     names = [b"one.test", b"two.test", b"one.test"]
-    tokens = [made(components=[b"HTTP", name]) for name in names]
+    tokens = [ap_req_token(components=[b"HTTP", name]) for name in names]
     assert len({(len(token), token[:64]) for token in tokens}) == 1
     read = [Ticket.of(token).spn for token in tokens]
     assert read == ["HTTP/one.test@R", "HTTP/two.test@R", "HTTP/one.test@R"]
@@ -184,10 +165,18 @@ def test_an_spn_of_any_length_does_not_fill_the_log(realm):
 
 
 def test_a_keytab_that_cannot_be_read_is_said_to_be_so(realm):
-    spn, told = beside_the_keytab(realm.token(), "/no/such/keytab")
-    assert spn == "HTTP/localhost@EXAMPLE.TEST"
-    assert "keytab: FILE:/no/such/keytab: " in told
-    assert beside_the_keytab(b"garbage") == (None, "")
+    token = realm.token()
+    refused = Refused(Reason.WRONG_KEY, "as the library says")
+
+    def told(token):
+        return with_insight(refused, token, Ticket.of(token), lambda: read_keytab("/no/such"))
+
+    assert told(token).spn == "HTTP/localhost@EXAMPLE.TEST"
+    assert told(token).detail.startswith(
+        "as the library says; ticket: HTTP/localhost@EXAMPLE.TEST "
+    )
+    assert told(token).detail.endswith("; keytab: FILE:/no/such: No such file or directory")
+    assert told(b"garbage") is refused
 
 
 def test_the_log_needs_no_extra(realm):

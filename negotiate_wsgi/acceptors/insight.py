@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
+import time
+from collections.abc import Callable
 from dataclasses import replace
 
 from negotiate_wsgi.acceptors.protocol import Refused
+from negotiate_wsgi.acceptors.status import path_of_keytab, uses_gssproxy
 from negotiate_wsgi.exceptions import AcceptorError
 from negotiate_wsgi.reasons import Reason
 from negotiate_wsgi.wire.keytab import MAX_KEYTAB, Keytab, KeytabError, parse
@@ -29,30 +33,61 @@ _OF_A_TICKET = {
 }
 
 
-def with_insight(refused: Refused, token: bytes, keytab: str | None = None) -> Refused:
-    """*refused*, and what its ticket says in clear text beside what *keytab* has, for the log."""
-    if refused.reason not in _OF_A_TICKET or len(token) > _TOKEN:
-        return refused
-    spn, insight = beside_the_keytab(token, keytab)
-    detail = "; ".join(filter(None, (refused.detail, insight)))
-    spn = refused.spn or (spn and spn[:_DETAIL])
-    return replace(refused, detail=detail[:_DETAIL], spn=spn)
+_ASKED_A_SECOND = 10
 
 
-def beside_the_keytab(token: bytes, keytab: str | None = None) -> tuple[str | None, str]:
-    """The SPN of a token's ticket, and in words what the ticket wants and what the keytab has.
+def with_insight(
+    refused: Refused, token: bytes, ticket: Ticket | None, keytab: Callable[[], Keytab]
+) -> Refused:
+    """*refused*, and what its ticket says in clear text beside what the keytab has, for the log.
 
-    :param keytab: as for `read_keytab`.
+    :param ticket: the one in *token*, None where none can be read.
+    :param keytab: returns the acceptor's keytab, or raises `AcceptorError`. It is asked for ten
+        tokens a second at most, because anybody can send such tokens.
     """
-    ticket = Ticket.of(token)
-    if not ticket:
-        return None, ""
+    if ticket is None or refused.reason not in _OF_A_TICKET or len(token) > _TOKEN:
+        return refused
+    refused = replace(refused, spn=refused.spn or ticket.spn[:_DETAIL])
+    if not _pace.allows():
+        return refused
+    told = [refused.detail, f"ticket: {ticket}", _beside(ticket, keytab)]
+    return replace(refused, detail="; ".join(filter(None, told))[:_DETAIL])
+
+
+#: What is known of the keys that gssproxy holds.
+KEYTAB_OF_GSSPROXY = Keytab("gssproxy", ())
+
+
+def _beside(ticket: Ticket, keytab: Callable[[], Keytab]) -> str:
+    """In words what the keytab has for a ticket."""
     try:
-        found = read_keytab(keytab)
+        found = keytab()
     except AcceptorError as fault:
-        return ticket.spn, f"ticket: {ticket}; keytab: {fault.detail}"
-    keys = ", ".join(found.in_words(ticket.spn))
-    return ticket.spn, f"ticket: {ticket}; {found.name} has: {keys}"
+        return f"keytab: {fault.detail}"
+    if found is KEYTAB_OF_GSSPROXY:
+        return "the keys are gssproxy's"
+    return f"{found.name} has: {', '.join(found.in_words(ticket.spn))}"
+
+
+class _Pace:
+    """So many a second, and no more."""
+
+    def __init__(self, allowed: int) -> None:
+        self._allowed = allowed
+        self._second = 0
+        self._count = 0
+
+    def allows(self) -> bool:
+        # Threads that meet here may count one too few, which does no harm.
+        second = int(time.monotonic())
+        if second != self._second:
+            self._second = second
+            self._count = 0
+        self._count += 1
+        return self._count <= self._allowed
+
+
+_pace = _Pace(_ASKED_A_SECOND)
 
 
 def name_of_keytab(name: str | None = None) -> str:
@@ -76,6 +111,34 @@ def _default_name() -> str:
         raise AcceptorError(Reason.KRB5_CONF_UNUSABLE, str(problem)) from problem
 
 
+def current_keytab(name: str | None = None) -> Keytab:
+    """The same as `read_keytab`, which is asked only where the file has changed."""
+    full_name = name_of_keytab(name)
+    try:
+        status = os.stat(path_of_keytab(full_name))
+    except (OSError, ValueError):
+        return read_keytab(full_name)
+    return _read_version(full_name, status.st_mtime_ns, status.st_ino, status.st_size)
+
+
+def keytab_in_use() -> Keytab:
+    """The process's keytab as it is now; under gssproxy, an empty one where it cannot be read.
+
+    Raises `AcceptorError`.
+    """
+    try:
+        return current_keytab()
+    except AcceptorError:
+        if not uses_gssproxy():
+            raise
+        return KEYTAB_OF_GSSPROXY
+
+
+@functools.lru_cache(maxsize=8)
+def _read_version(full_name: str, *version: int) -> Keytab:
+    return read_keytab(full_name)
+
+
 def read_keytab(name: str | None = None) -> Keytab:
     """Read a keytab, named as in `name_of_keytab`.
 
@@ -83,11 +146,10 @@ def read_keytab(name: str | None = None) -> Keytab:
     or as `name_of_keytab` does.
     """
     full_name = name_of_keytab(name)
-    kind, _, path = full_name.partition(":")
     try:
-        if kind not in ("FILE", "WRFILE"):
+        if not full_name.startswith(("FILE:", "WRFILE:")):
             raise KeytabError("only a keytab in a file can be read")
-        with open(path, "rb") as file:
+        with open(path_of_keytab(full_name), "rb") as file:
             keys = parse(file.read(MAX_KEYTAB + 1))
         if not keys:
             raise KeytabError("no keys in it")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import gc
 import os
@@ -12,18 +11,22 @@ from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Collection
 from typing import Any
 
-from negotiate_wsgi.acceptors.insight import with_insight
+from negotiate_wsgi.acceptors.insight import keytab_in_use, with_insight
+from negotiate_wsgi.acceptors.libkrb5 import Libkrb5, release
 from negotiate_wsgi.acceptors.protocol import Accepted, Refused
 from negotiate_wsgi.acceptors.status import (
     classify,
+    gssproxy_fault,
     is_for_want_of_a_credential,
-    keytab_fault,
-    krb5_conf_fault,
+    path_of_keytab,
+    uses_gssproxy,
 )
-from negotiate_wsgi.acceptors.target import KeytabAcceptor, Target
+from negotiate_wsgi.acceptors.target import KeytabAcceptor, Target, of_the_environment
 from negotiate_wsgi.exceptions import AcceptorError, ConfigurationError
 from negotiate_wsgi.identity import identity_of_ticket
 from negotiate_wsgi.reasons import Reason
+from negotiate_wsgi.wire.keytab import Keytab
+from negotiate_wsgi.wire.ticket import Ticket, ap_req_in
 
 try:
     import kerberos
@@ -45,7 +48,7 @@ class PykerberosAcceptor(KeytabAcceptor):
         compared without case.
     :param keytab: a path, which becomes the ``KRB5_KTNAME`` of this process; None leaves that as
         it is. It need not exist yet, and one that is replaced is used from the next token on.
-    :raises ConfigurationError: an option is wrong, or an acceptor in use has named another keytab.
+    :raises ConfigurationError: an option is wrong, or an acceptor in use has another keytab.
     """
 
     def __init__(
@@ -55,13 +58,27 @@ class PykerberosAcceptor(KeytabAcceptor):
         keytab: str | os.PathLike[str] | None = None,
     ) -> None:
         super().__init__(Target.of(service, hostname), "KRB5_KTNAME")
-        if keytab is not None:
+        if keytab is None:
+            of_the_environment.add(self)
+        else:
             _use_keytab(self, os.fspath(keytab))
-        _pinned_krb5()
+        self._sound: Keytab | None = None
+        _libkrb5()
         _leaks_error_arguments()
 
     def accept(self, token: bytes) -> Accepted | Refused:
-        """Judge one initial token. Raises `AcceptorError` for an unusable keytab or replay cache."""
+        """Judge one initial token.
+
+        Raises `AcceptorError` for an unusable keytab, krb5.conf or replay cache.
+        """
+        ticket = Ticket.of(token)
+        result = self.target.objection(ticket) or self._accept(token, ticket)
+        if isinstance(result, Accepted):
+            return result
+        self._check_keytab()
+        return with_insight(result, token, ticket, keytab_in_use)
+
+    def _accept(self, token: bytes, ticket: Ticket | None) -> Accepted | Refused:
         try:
             # The context is released with the last reference to *state*, when this returns.
             _, state = kerberos.authGSSServerInit("")
@@ -71,76 +88,80 @@ class PykerberosAcceptor(KeytabAcceptor):
             proof = kerberos.authGSSServerResponse(state)
         except kerberos.GSSError as error:
             _release_leaked_arguments(error)
-            refused = _classify(error.args)
-            if refused.reason is Reason.UNSUPPORTED_MECHANISM and (fault := _credential_fault()):
-                # The plugin of another mechanism has a credential, which is why this came so far.
-                raise fault from None
-            return with_insight(refused, token)
+            return _classify(error.args, ticket)
         except UnicodeDecodeError:
             return Refused(Reason.UNKNOWN, "the principal or the SPN is not UTF-8")
         mutual_token = a2b_base64(proof) if proof else None
-        judged = self.target.check(Accepted(identity_of_ticket(principal, spn), mutual_token))
-        return with_insight(judged, token) if isinstance(judged, Refused) else judged
+        if self.target.admits(spn or ""):
+            return Accepted(identity_of_ticket(principal, spn), mutual_token)
+        spn = self._spn_of_the_same_key(spn, token, ticket) or spn
+        return self.target.check(Accepted(identity_of_ticket(principal, spn), mutual_token))
+
+    def _spn_of_the_same_key(self, opened: str, token: bytes, ticket: Ticket | None) -> str | None:
+        """An SPN of ours whose key, too, opens a ticket that was opened with a key of *opened*.
+
+        krb5 names the first entry of the keytab whose key fits. Which of its keys that was is not
+        said, so the library is asked for each of ours that *opened* has, too.
+        """
+        try:
+            shared = keytab_in_use().shared_with(opened)
+        except AcceptorError:
+            return None
+        ours = [key for key in shared if self.target.admits(key.principal)]
+        ours.sort(key=lambda key: not ticket or key.principal != ticket.spn)
+        distinct = {(key.kvno, key.enctype, key.mark): key.principal for key in reversed(ours)}
+        opens = functools.partial(_libkrb5().opens, ap_req_in(token))
+        return next(filter(opens, reversed(distinct.values())), None)
+
+    def _check_keytab(self) -> None:
+        """Raise `AcceptorError` where the keytab has no key that could have opened a ticket."""
+        try:
+            keytab = keytab_in_use()
+        except AcceptorError:
+            fault = _libkrb5().credential_fault()  # There are kinds that krb5 alone can read.
+            if fault:
+                raise fault from None
+            return
+        if keytab.keys and keytab is not self._sound:
+            fault = self.target.fault(keytab)
+            if fault:
+                raise fault
+            self._sound = keytab
 
 
 _named_keytabs: weakref.WeakKeyDictionary[PykerberosAcceptor, str] = weakref.WeakKeyDictionary()
 
 
 def _use_keytab(acceptor: PykerberosAcceptor, keytab: str) -> None:
-    """Make *keytab* the one of this process, unless an acceptor still in use has named another."""
+    """Make *keytab* the one of this process, unless an acceptor still in use has another."""
     if not keytab:
         raise ConfigurationError("keytab='': write its path, or None for KRB5_KTNAME")
-    if set(_named_keytabs.values()) - {keytab}:
+    other = _keytab_in_use_beside(keytab)
+    if other:
         gc.collect()  # an application and its middleware refer to each other
-    if others := set(_named_keytabs.values()) - {keytab}:
+        other = _keytab_in_use_beside(keytab)
+    if other:
         raise ConfigurationError(
-            f"keytab={keytab!r}, but {others.pop()!r} is in use: "
-            "pykerberos has one keytab for the whole process; merge them with ktutil"
+            f"keytab={keytab!r}, but {other!r} is in use: pykerberos has one keytab for the whole "
+            "process. Merge them with ktutil, or write acceptor=GssapiAcceptor(keytab=...)"
         )
     _named_keytabs[acceptor] = keytab
     os.environ["KRB5_KTNAME"] = keytab
 
 
-def _credential_fault() -> AcceptorError | None:
-    """Why the process would have no credential to accept with now; None if krb5 finds some key."""
-    libkrb5, _ = _pinned_krb5() or (ctypes.CDLL(kerberos.__file__), None)
-    # Not the pinned context: no two threads may use one at a time.
-    context, keytab = ctypes.c_void_p(), ctypes.c_void_p()
-    if libkrb5.krb5_init_context(ctypes.byref(context)):
-        return krb5_conf_fault()
-    try:
-        is_empty = libkrb5.krb5_kt_default(context, ctypes.byref(keytab))
-        if not is_empty:
-            is_empty = libkrb5.krb5_kt_have_content(context, keytab)
-            libkrb5.krb5_kt_close(context, keytab)
-    finally:
-        libkrb5.krb5_free_context(context)
-    return keytab_fault(_default_keytab()) if is_empty else None
-
-
-def _default_keytab() -> str:
-    name = ctypes.create_string_buffer(4096)
-    if pinned := _pinned_krb5():
-        libkrb5, context = pinned
-        libkrb5.krb5_kt_default_name(context, name, ctypes.c_int(len(name)))
-    return os.fsdecode(name.value) or os.environ.get("KRB5_KTNAME", "of krb5's choice")
+def _keytab_in_use_beside(keytab: str) -> str | None:
+    """Another keytab than *keytab* that an acceptor has, by its name or by ``KRB5_KTNAME``."""
+    in_use = list(_named_keytabs.values())
+    if of_the_environment:
+        in_use.append(_libkrb5().default_keytab())
+    path = path_of_keytab(keytab)
+    others = [other for other in in_use if path_of_keytab(other) != path]
+    return others[0] if others else None
 
 
 @functools.cache
-def _pinned_krb5() -> tuple[ctypes.CDLL, ctypes.c_void_p] | None:
-    """The libkrb5 that the binding uses, with a krb5_context that lives as long as the process.
-
-    libkrb5 shares a parsed krb5.conf only while some context lives, and each accept makes and
-    frees its own: without this one the file is parsed anew for every request. A changed file
-    is still seen by the next accept. Returns None where the library offers no such context.
-    """
-    try:
-        libkrb5 = ctypes.CDLL(kerberos.__file__)
-        context = ctypes.c_void_p()
-        failed = libkrb5.krb5_init_context(ctypes.byref(context))
-    except (AttributeError, OSError):
-        return None
-    return None if failed else (libkrb5, context)
+def _libkrb5() -> Libkrb5:
+    return Libkrb5(kerberos.__file__)
 
 
 @functools.cache
@@ -173,19 +194,30 @@ def _release_leaked_arguments(error: Exception) -> None:
     # A text that the binding cannot decode ends in GSSError(): its arguments are the one empty
     # tuple of the interpreter, to which nothing was leaked.
     if error.args and _leaks_error_arguments():
-        ctypes.pythonapi.Py_DecRef(ctypes.py_object(error.args))
+        release(error.args)
 
 
 #: The binding copies a text into 512 bytes without ending it: what follows is not text.
 _TEXT_LIMIT = 511
 
 
-def _classify(args: tuple[Any, ...]) -> Refused:
+def _classify(args: tuple[Any, ...], ticket: Ticket | None) -> Refused:
     """The refusal for a GSSError's arguments. Raises `AcceptorError` where the fault is ours."""
     try:
         (major_text, major), (minor_text, _) = args
     except (TypeError, ValueError):
         return Refused(Reason.UNKNOWN, "the library's text is not UTF-8")
-    if is_for_want_of_a_credential(major, minor_text):
-        raise _credential_fault() or keytab_fault(_default_keytab())
-    return classify(major, major_text, minor_text.encode()[:_TEXT_LIMIT].decode(errors="replace"))
+    wants_a_credential = is_for_want_of_a_credential(major, minor_text)
+    text = minor_text.encode()[:_TEXT_LIMIT].decode(errors="replace")
+    refused = Refused(Reason.UNSUPPORTED_MECHANISM, text)
+    if not wants_a_credential:
+        refused = classify(major, major_text, text, ticket)
+    if refused.reason is not Reason.UNSUPPORTED_MECHANISM:
+        return refused
+    # The plugin of another mechanism may have a credential, and then it comes so far.
+    fault = _libkrb5().credential_fault()
+    if fault and uses_gssproxy():
+        fault = gssproxy_fault() if wants_a_credential else None
+    if fault:
+        raise fault
+    return refused

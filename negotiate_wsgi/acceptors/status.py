@@ -8,6 +8,7 @@ import re
 from negotiate_wsgi.acceptors.protocol import Refused
 from negotiate_wsgi.exceptions import AcceptorError
 from negotiate_wsgi.reasons import Reason
+from negotiate_wsgi.wire.ticket import Ticket
 
 # RFC 2744 section 3.9.1: routine errors stand in bits 16 to 23, calling errors above them.
 _NO_CREDENTIAL, _FAILURE = 7 << 16, 13 << 16
@@ -51,12 +52,13 @@ def is_for_want_of_a_credential(major: int, minor_text: str) -> bool:
     return major == _NO_CREDENTIAL or (major == _FAILURE and minor_text == _NO_MECHANISM)
 
 
-def classify(major: int, major_text: str, minor_text: str) -> Refused:
+def classify(major: int, major_text: str, minor_text: str, ticket: Ticket | None) -> Refused:
     """The refusal for a status of ``gss_accept_sec_context``.
 
     :param major: the major code, RFC 2744 section 3.9.1.
     :param major_text: what the library says of it.
     :param minor_text: what krb5 says of the minor code, whose number is not stable.
+    :param ticket: what the token says in clear text: the client's own words.
 
     Raises `AcceptorError` where the replay cache is at fault.
     """
@@ -64,14 +66,23 @@ def classify(major: int, major_text: str, minor_text: str) -> Refused:
         return Refused(_BY_MAJOR[major], major_text)
     if major != _FAILURE:
         return Refused(Reason.UNKNOWN, f"{major_text}: {minor_text}")
-    if cache := _REPLAY_CACHE.fullmatch(minor_text):
+    # A text with the client's own words in it proves no fault of ours.
+    is_the_librarys = ticket is not None and ticket.spn not in minor_text
+    cache = _REPLAY_CACHE.fullmatch(minor_text)
+    if cache and is_the_librarys:
         where = f"the directory {os.path.dirname(cache['path'])}" if cache["path"] else "it"
         fault = f"uid {os.geteuid()} cannot use {where}: {minor_text}"
         raise AcceptorError(Reason.REPLAY_CACHE_UNUSABLE, fault)
     for pattern, reason in _TEXTS:
-        if match := pattern.fullmatch(minor_text):
+        match = pattern.fullmatch(minor_text)
+        if match:
             return Refused(reason, minor_text, spn=match.groupdict().get("spn"))
     return Refused(Reason.UNKNOWN, minor_text)
+
+
+def uses_gssproxy() -> bool:
+    """Whether gssproxy accepts for this process, with keys that only gssproxy can read."""
+    return os.environ.get("GSS_USE_PROXY", "").lower() in ("1", "on", "true", "yes")
 
 
 def krb5_conf_fault() -> AcceptorError:
@@ -81,9 +92,20 @@ def krb5_conf_fault() -> AcceptorError:
     return AcceptorError(Reason.KRB5_CONF_UNUSABLE, fault)
 
 
+def gssproxy_fault() -> AcceptorError:
+    """The fault where neither a keytab nor gssproxy has a key for this process."""
+    fault = f"gssproxy gives uid {os.geteuid()} no key to accept with, and it can read none itself"
+    return AcceptorError(Reason.KEYTAB_UNUSABLE, fault)
+
+
+def path_of_keytab(name: str) -> str:
+    """The path of a keytab's file, whose name may begin with the kind that krb5 has for files."""
+    return name.removeprefix("FILE:").removeprefix("WRFILE:")
+
+
 def keytab_fault(name: str) -> AcceptorError:
     """The fault of the keytab *name*, of which no key can be used."""
-    path = name.removeprefix("FILE:")
+    path = path_of_keytab(name)
     try:
         with open(path, "rb") as keytab:
             keytab.read(1)

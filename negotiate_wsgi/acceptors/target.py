@@ -5,11 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
+from weakref import WeakSet
 
 from negotiate_wsgi.acceptors.protocol import Accepted, Acceptor, Refused
-from negotiate_wsgi.exceptions import ConfigurationError
+from negotiate_wsgi.exceptions import AcceptorError, ConfigurationError
 from negotiate_wsgi.reasons import Reason
 from negotiate_wsgi.wire.authorization import Credential
+from negotiate_wsgi.wire.keytab import Keytab
+from negotiate_wsgi.wire.ticket import Ticket
+
+_LISTED = 8  # SPNs in a message
 
 
 @dataclass(frozen=True)
@@ -17,8 +22,9 @@ class Target:
     """Which SPNs may open the door: those of *service*, and of *hostnames* unless that is None.
 
     A keytab often holds keys of other services. Whoever can get a ticket for ``host/`` or
-    ``nfs/`` must not come in by it, nor may the clear-text SPN of a ticket decide, which anybody
-    on the way can rewrite: only the SPN of the key that opened the ticket does.
+    ``nfs/`` must not come in by it. Nor may the clear-text SPN of a ticket let anybody in, which
+    anybody on the way can rewrite: only the key that opened the ticket does, and keys belong to
+    accounts. One of the SPNs that the keytab has this key for must be ours.
     """
 
     service: str
@@ -48,6 +54,32 @@ class Target:
         ours = self.hostnames is None or host.lower() in self.hostnames
         return service == self.service and bool(host) and ours
 
+    def objection(self, ticket: Ticket | None) -> Refused | None:
+        """Why a ticket is not for us by its clear text alone: it names another service.
+
+        This spares us to open it. Another host is no objection: the key of its account may be ours.
+        """
+        if ticket is None:
+            return None
+        service = ticket.spn.partition("/")[0]
+        if service == self.service or service.lower() == self.service.lower():
+            return None
+        detail = f"the ticket is for {ticket.spn}"
+        return Refused(Reason.WRONG_SERVICE, detail, spn=ticket.spn)
+
+    def fault(self, keytab: Keytab) -> AcceptorError | None:
+        """Why no ticket can ever be for us: *keytab* has no key that may open the door."""
+        principals = list(dict.fromkeys(key.principal for key in keytab.keys))
+        if any(map(self.admits, principals)):
+            return None
+        missing = [f"{self.service}/{host}" for host in sorted(self.hostnames or [])]
+        wanted = " or ".join(missing[:_LISTED]) or f"{self.service}/ and any host"
+        there = ", ".join(principals[:_LISTED])
+        if len(principals) > _LISTED:
+            there += f" and {len(principals) - _LISTED} more"
+        fault = f"the keytab {keytab.path} has no key for {wanted}, but for {there}"
+        return AcceptorError(Reason.KEYTAB_UNUSABLE, fault)
+
     def check(self, accepted: Accepted) -> Accepted | Refused:
         """*accepted*, if its SPN is one of ours; else a refusal."""
         identity = accepted.identity
@@ -67,6 +99,10 @@ class KeytabAcceptor:
 
     target: Target
     keys: str
+
+
+#: Acceptors that take the keytab that ``KRB5_KTNAME`` names, as far as they are still in use.
+of_the_environment: WeakSet[KeytabAcceptor] = WeakSet()
 
 
 @dataclass(slots=True)

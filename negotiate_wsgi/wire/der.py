@@ -90,6 +90,11 @@ class Reader:
             raise DerError("other bytes than expected")
         self.at = end
 
+    def rest(self) -> bytes:
+        """Everything that is left to read."""
+        start, self.at = self.at, self._end
+        return self._data[start : self.at]
+
     def finish(self) -> None:
         """Make sure that nothing is left to read."""
         if not self.is_at_end:

@@ -61,6 +61,15 @@ class Keytab:
         """The keys of *principal*, compared to the letter."""
         return tuple(key for key in self.keys if key.principal == principal)
 
+    def shared_with(self, principal: str) -> tuple[Key, ...]:
+        """The keys of others that *principal* has, too: with the same kvno, enctype and bytes."""
+        own = {(key.kvno, key.enctype, key.mark) for key in self.of(principal)}
+        return tuple(
+            key
+            for key in self.keys
+            if key.principal != principal and (key.kvno, key.enctype, key.mark) in own
+        )
+
     def alike(self, principal: str) -> tuple[str, ...]:
         """Principals that differ from *principal* in case or realm alone."""
         wanted = _without_realm(principal)
@@ -80,6 +89,12 @@ class Keytab:
 
 def _without_realm(principal: str) -> str:
     return principal.rpartition("@")[0].lower()
+
+
+def mark_of(key: bytes | memoryview) -> int:
+    """What tells a key from others, and tells nothing else of it."""
+    digest = blake2b(key, key=_SECRET, digest_size=16).digest()
+    return int.from_bytes(digest, "big")
 
 
 def parse(content: bytes) -> tuple[Key, ...]:
@@ -120,16 +135,12 @@ def _key(entry: _Fields, version: int) -> Key:
     entry.take(4)  # time stamp
     kvno = entry.unsigned(1)
     enctype = entry.signed(2)
-    mark = blake2b(entry.counted(), key=_SECRET, digest_size=16)
+    mark = mark_of(entry.counted())
     if entry.is_left(4):
         # Of an older program there may be zeros here, which say nothing.
         kvno = entry.unsigned(4) or kvno
-    return Key(
-        principal_in_words(components, realm),
-        kvno,
-        name_of_enctype(enctype),
-        int.from_bytes(mark.digest(), "big"),
-    )
+    principal = principal_in_words(components, realm)
+    return Key(principal, kvno, name_of_enctype(enctype), mark)
 
 
 class _CutOffError(Exception):

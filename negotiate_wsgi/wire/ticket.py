@@ -66,6 +66,16 @@ class Ticket:
         return None
 
 
+def ap_req_in(token: bytes) -> bytes:
+    """The AP-REQ in an initial token; empty where there is none."""
+    try:
+        _, reader = read_mech_token(read_negotiation(token))
+        reader.bare(_AP_REQ)
+    except DerError:
+        return b""
+    return reader.rest()
+
+
 @by_beginning
 def _ticket_in(token: bytes) -> tuple[Ticket | None, int]:
     try:

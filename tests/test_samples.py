@@ -18,7 +18,7 @@ from sites import LARGE
 
 SAMPLES = [
     "wsgi_app.py", "flask_app.py", "django_app.py", "bottle_app.py", "pyramid_app.py",
-    "plain_app.py", "under_a_prefix.py", "page.py", "metrics.py", "debug_page.py", "gunicorn.conf.py", "uwsgi.ini",
+    "plain_app.py", "under_a_prefix.py", "page.py", "metrics.py", "debug_page.py", "gunicorn.conf.py", "uwsgi.ini", "uwsgi_http.ini",
     "waitress_server.py", "pyramid.ini", "apache.conf", "behind", "nginx.conf", "haproxy.cfg",
 ]  # fmt: skip
 #: What is no server, or is tested by itself.

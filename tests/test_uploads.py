@@ -102,23 +102,30 @@ def of_java(site, directory, playwright):
     return done.stdout.splitlines()
 
 
-def sample_of_uwsgi(directory, port):
-    """The settings of samples/uwsgi.ini, for our application at a free port."""
-    text = (sites.TESTS.parent / "samples" / "uwsgi.ini").read_text()
-    text = re.sub(r"127\.0\.0\.1:8001", f"127.0.0.1:{port}", text)
+def sample_of_uwsgi(name, directory, port):
+    """The settings of a sample of uWSGI, for our application at a free port."""
+    text = (sites.TESTS.parent / "samples" / name).read_text()
+    text = re.sub(r"127\.0\.0\.1:800[15]", f"127.0.0.1:{port}", text)
+    text = text.replace("127.0.0.1:8006", f"127.0.0.1:{sites.free_port()}")
     text = text.replace("NEGOTIATE_APP=plain_app:app", "NEGOTIATE_APP=uploads_app:upload")
-    ini = directory / "uwsgi.ini"
-    ini.write_text(text.replace("module = plain_app:app", "module = uploads_app:outside"))
+    text = text.replace("module = plain_app:app", "module = uploads_app:outside")
+    text = text.replace("module = negotiate_wsgi.wsgi", "module = uploads_app")
+    ini = directory / name
+    ini.write_text(text)
     return [shutil.which("uwsgi"), "--ini", ini, "--home", sys.prefix]
 
 
-@pytest.fixture(params=["gunicorn-sync", "gunicorn-gthread", "uwsgi", "waitress"])
+SERVERS = ["gunicorn-sync", "gunicorn-gthread", "uwsgi.ini", "uwsgi_http.ini", "waitress"]
+
+
+@pytest.fixture(params=SERVERS)
 def site(request, realm, tmp_path, monkeypatch):
     results = tmp_path / "results"
-    if request.param == "uwsgi":
+    if request.param.startswith("uwsgi"):
         monkeypatch.setattr(
-            sites, "command", lambda kind, port, application: sample_of_uwsgi(tmp_path, port)
-        )
+            sites, "command",
+            lambda kind, port, application: sample_of_uwsgi(kind, tmp_path, port),
+        )  # fmt: skip
     site = sites.HttpSite(request.param, "uploads_app:application", RESULTS=str(results))
     site.results = results
     yield site

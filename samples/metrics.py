@@ -1,17 +1,20 @@
-"""Sign-ons counted for Prometheus.
+"""Sign-ons counted for Prometheus, over all workers.
 
-Shows   `on_decision`: every decision of the log as data, counted by outcome, reason and source.
-Run     negotiate-wsgi realm -- gunicorn --config samples/gunicorn.conf.py --workers 1 metrics:application
+Shows   `on_decision`: every decision of the log as data, counted by outcome, reason and source; and
+        prometheus_client's multiprocess mode, in which each worker counts in a file of its own and
+        whichever worker is asked adds all of them up.
+Run     negotiate-wsgi realm -- env PROMETHEUS_MULTIPROC_DIR="$(mktemp -d)" gunicorn --config samples/gunicorn.conf.py metrics:application
 Expect  curl --negotiate --user : http://localhost:8000/    (in the realm)
         Hello alice@EXAMPLE.TEST
         curl http://localhost:8000/metrics | grep -c 'total{outcome="accepted",reason="",source="ticket"'
         1
 
-More than one worker needs prometheus_client's multiprocess mode.
+Give the directory to nobody but the server's user, and empty it before each start.
 """
 
 from plain_app import app
-from prometheus_client import Counter, Histogram, make_wsgi_app
+from prometheus_client import CollectorRegistry, Counter, Histogram, make_wsgi_app
+from prometheus_client.multiprocess import MultiProcessCollector
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from negotiate_wsgi import Decision, NegotiateMiddleware
@@ -30,6 +33,8 @@ def count(decision: Decision) -> None:
         token_size.observe(decision.token_size)
 
 
+of_all_workers = CollectorRegistry()
+MultiProcessCollector(of_all_workers)  # type: ignore[no-untyped-call]
 application = DispatcherMiddleware(
-    NegotiateMiddleware(app, on_decision=count), {"/metrics": make_wsgi_app()}
+    NegotiateMiddleware(app, on_decision=count), {"/metrics": make_wsgi_app(of_all_workers)}
 )

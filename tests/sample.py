@@ -68,17 +68,19 @@ def documented(sample, samples):
 class RunningSample:
     """A copy of a sample, while it runs as its first lines say.
 
+    :ivar directory: where the copy is, and what it makes.
     :ivar conversation: pairs of a client's command and what is to be answered.
     :ivar stderr: the lines that it has printed there so far.
     """
 
-    def __init__(self, sample, directory, texts, environ):
+    def __init__(self, sample, directory, texts, options):
+        self.directory = Path(directory)
         copy_samples(directory, **texts)
-        command, self.conversation = documented(sample, Path(directory) / "samples")
+        command, self.conversation = documented(sample, self.directory / "samples")
         prefix = as_a_user() if "apache2" in command else []  # Apache refuses to be root
         self._process = subprocess.Popen(
-            [*prefix, "bash", "-c", f"exec {command}"], cwd=directory,
-            env={**ENVIRON, "TMPDIR": str(directory), **environ},
+            [*prefix, "bash", "-c", f"exec {command} {options}"], cwd=directory,
+            env={**ENVIRON, "TMPDIR": str(directory)},
             stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         self._process.stderr.readline()
@@ -109,12 +111,12 @@ class RunningSample:
 
 
 @contextmanager
-def running(sample, environ=None, **texts):
-    """A `RunningSample`; *texts* are of files that are to be others, *environ* of more variables."""
+def running(sample, options="", **texts):
+    """A `RunningSample` with more *options* of its command; *texts* are of files that are others."""
     # Not pytest's tmp_path: another user, as which Apache runs, could not enter it.
     with tempfile.TemporaryDirectory(dir="/tmp") as directory:
         os.chmod(directory, 0o755)
-        site = RunningSample(sample, directory, texts, environ or {})
+        site = RunningSample(sample, directory, texts, options)
         try:
             yield site
         finally:

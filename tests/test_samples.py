@@ -1,6 +1,7 @@
 """Every sample starts with the command in its docstring, and answers as it says."""
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -18,7 +19,7 @@ from sites import LARGE
 
 SAMPLES = [
     "wsgi_app.py", "flask_app.py", "django_app.py", "bottle_app.py", "pyramid_app.py",
-    "plain_app.py", "under_a_prefix.py", "page.py", "metrics.py", "debug_page.py", "gunicorn.conf.py", "uwsgi.ini", "uwsgi_http.ini",
+    "plain_app.py", "under_a_prefix.py", "page.py", "metrics.py", "json_log.py", "debug_page.py", "gunicorn.conf.py", "uwsgi.ini", "uwsgi_http.ini",
     "waitress_server.py", "pyramid.ini", "apache.conf", "behind", "nginx.conf", "haproxy.cfg",
 ]  # fmt: skip
 #: What is no server, or is tested by itself.
@@ -243,6 +244,48 @@ def test_demo_serve_takes_another_port_where_8000_is_taken_and_knows_of_proxies(
         assert demo.client.startswith("curl --noproxy localhost ")
         assert demo.answer() == "Hello alice@EXAMPLE.TEST"
         demo.end(signal.SIGINT)
+
+
+NTLM = "curl --header 'Authorization: Negotiate TlRMTVNTUAABAAAA' {url}"
+
+
+def test_the_log_is_json():
+    with running("json_log.py") as site:
+        for client, _ in site.conversation:
+            site.client(client)
+        site.client(NTLM.format(url=f"'http://localhost:{site.port}/%22,%0a%7b'"))
+    told = [json.loads(line) for line in site.stderr if line.startswith("{")]
+    accepted, refused = told
+    assert accepted["principal"] == "alice@EXAMPLE.TEST"
+    assert (accepted["reason"], accepted["levelname"]) == ("accepted", "INFO")
+    assert accepted["spn"] == "HTTP/localhost@EXAMPLE.TEST"
+    assert (refused["reason"], refused["levelname"]) == ("ntlm", "WARNING")
+    assert refused["client"] == "127.0.0.1"
+    assert refused["path"].startswith("/")
+    assert {"asctime", "name", "process", "message", "remedy"} <= refused.keys()
+
+
+def test_gunicorns_access_log_names_the_user():
+    with running("gunicorn.conf.py", "--access-logfile /dev/stderr") as site:
+        for client, _ in site.conversation:
+            site.client(client)
+        site.client(NTLM.format(url=f"http://localhost:{site.port}/"))
+    lines = [line for line in site.stderr if '"GET / HTTP/1.1"' in line]
+    users = [re.search(r'^127\.0\.0\.1 "(.*?)" .* (\d+) \d+ "', line).groups() for line in lines]
+    assert users == [("alice@EXAMPLE.TEST", "200"), ("-", "401")]
+
+
+def test_metrics_are_those_of_all_workers():
+    with running("metrics.py") as site:
+        (client, _), (ask, _) = site.conversation
+        ask = ask.partition(" | ")[0]
+        own = 'negotiate_decisions_total{outcome="accepted",reason="",source="ticket"} '
+        signed_on = 0
+        while len(list(site.directory.glob("*/counter_*.db"))) < 2 or signed_on < 10:
+            site.client(client)
+            signed_on += 1
+        for _ in range(10):  # whichever worker answers
+            assert f"{own}{signed_on}.0" in site.client(ask).splitlines()
 
 
 def test_apache_keeps_a_clients_word_for_who_it_is_from_the_application():

@@ -160,6 +160,57 @@ def test_what_is_long_has_a_reason():
     assert statistics.median(length for _, _, length in functions()) < 12
 
 
+def calls(method):
+    """Where in request/ something's *method* is called: file and enclosing function."""
+    return [
+        (path.name, function.name)
+        for path in sorted((CORE / "request").glob("*.py"))
+        for function in ast.walk(ast.parse(path.read_text()))
+        if isinstance(function, ast.FunctionDef)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == method
+    ]
+
+
+def test_a_request_is_told_refused_and_handed_on_in_one_place_each():
+    assert calls("self._decisions.tell") == [("middleware.py", "__call__")]
+    assert calls("self._refuse") == [("middleware.py", "__call__")]
+    assert calls("self._call") == [("middleware.py", "__call__")]
+    assert calls("self._acceptor.accept") == []
+    assert calls("acceptor.accept") == [("middleware.py", "_judge")]
+
+
+def core_nodes():
+    rooms = {"reasons", "exceptions", "identity", "wire", "acceptors", "request", "settings"}
+    for module, path in modules().items():
+        if room_of(module) in rooms:
+            yield from ast.walk(ast.parse(path.read_text()))
+
+
+def core_lines():
+    rooms = {"reasons", "exceptions", "identity", "wire", "acceptors", "request", "settings"}
+    found = [path for module, path in modules().items() if room_of(module) in rooms]
+    return [line for path in found for line in path.read_text().splitlines()]
+
+
+def is_packed(node):
+    """Unrelated things in one assignment: ``a, b = 1, 2``."""
+    if not isinstance(node, ast.Assign):
+        return False
+    return isinstance(node.targets[0], ast.Tuple) and isinstance(node.value, ast.Tuple)
+
+
+def test_one_idea_a_line():
+    """In the core, for each 1000 lines."""
+    nodes = list(core_nodes())
+    thousands = len(core_lines()) / 1000
+    assert sum(isinstance(node, ast.IfExp) for node in nodes) <= 8 * thousands
+    assert sum(isinstance(node, ast.NamedExpr) for node in nodes) <= 1 * thousands
+    assert [ast.unparse(node) for node in nodes if is_packed(node)] == []
+    wide = [line for line in core_lines() if len(line) > 88]
+    assert len(wide) <= 0.03 * len(core_lines())
+
+
 @pytest.mark.parametrize("package", [negotiate_wsgi, flask_adapter], ids=lambda p: p.__name__)
 def test_init_only_re_exports(package):
     tree = ast.parse(Path(package.__file__).read_text())

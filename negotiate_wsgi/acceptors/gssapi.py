@@ -180,7 +180,9 @@ class _Expiry:
     __slots__ = ("_context", "_end", "_library")
 
     def __init__(self, library: Library, context: Any) -> None:
-        self._library, self._context, self._end = library, context, 0.0
+        self._library = library
+        self._context = context
+        self._end = 0.0
 
     def __call__(self) -> float:
         if not self._end:

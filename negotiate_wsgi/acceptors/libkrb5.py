@@ -45,7 +45,8 @@ class Libkrb5:
 
     def credential_fault(self) -> AcceptorError | None:
         """Why the process has no credential to accept with now; None if krb5 finds some key."""
-        context, keytab = c_void_p(), c_void_p()
+        context = c_void_p()
+        keytab = c_void_p()
         # Not the pinned context: no two threads may use one at a time.
         if self._library.krb5_init_context(byref(context)):
             return krb5_conf_fault()
@@ -63,7 +64,9 @@ class Libkrb5:
 
         That it was used before does not matter.
         """
-        context, principal, exchange = c_void_p(), c_void_p(), c_void_p()
+        context = c_void_p()
+        principal = c_void_p()
+        exchange = c_void_p()
         library = self._library
         if library.krb5_init_context(byref(context)):
             return False

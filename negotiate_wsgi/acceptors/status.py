@@ -11,7 +11,8 @@ from negotiate_wsgi.reasons import Reason
 from negotiate_wsgi.wire.ticket import Ticket
 
 # RFC 2744 section 3.9.1: routine errors stand in bits 16 to 23, calling errors above them.
-_NO_CREDENTIAL, _FAILURE = 7 << 16, 13 << 16
+_NO_CREDENTIAL = 7 << 16
+_FAILURE = 13 << 16
 _NO_MECHANISM = (
     "SPNEGO cannot find mechanisms to negotiate"  # with _FAILURE where krb5.conf is damaged
 )

@@ -92,7 +92,8 @@ class Reader:
 
     def rest(self) -> bytes:
         """Everything that is left to read."""
-        start, self.at = self.at, self._end
+        start = self.at
+        self.at = self._end
         return self._data[start : self.at]
 
     def finish(self) -> None:
@@ -102,7 +103,8 @@ class Reader:
 
     def _start_of_content(self, tag: int) -> int:
         """Where the content of the next element begins; `at` becomes where it ends."""
-        data, at = self._data, self.at
+        data = self._data
+        at = self.at
         if at + 2 > self._end or data[at] != tag:
             raise DerError("another element than expected, or none")
         start = at + 2

@@ -240,7 +240,9 @@ def large_ticket(tmp_path_factory):
     return program
 
 
-@pytest.fixture(scope="session")
+# Not of the session's scope: as long as it lasts, an event loop runs in this thread, where Flask's
+# asynchronous views then fail.
+@pytest.fixture(scope="module")
 def playwright():
     with sync_playwright() as playwright:
         yield playwright

@@ -1,12 +1,18 @@
-"""What Flask-Kerberos and WSGI-Kerberos test with mocks, done with real tickets."""
+"""What Flask-Kerberos and WSGI-Kerberos test with mocks, done with real tickets; and what
+mod_auth_gssapi tests, as far as it means something here.
+
+Its scenarios ``spnego_no_auth`` and ``gss_localname`` are ``/required`` and ``/stripped`` of
+test_answer_table. Those of Basic, of a forward proxy, of mechanisms' names and of ``NONEGO`` clients
+have no counterpart.
+"""
 
 import pytest
-from helpers import is_asked, is_let_in, negotiate
+from helpers import KEY, is_asked, is_let_in, negotiate, set_cookies
 from sites import WsgiSite
 from table_app import app
 from werkzeug.wrappers import Response
 
-from negotiate_wsgi import NegotiateMiddleware
+from negotiate_wsgi import NegotiateMiddleware, SessionCookie
 
 
 @pytest.fixture
@@ -87,9 +93,50 @@ def test_a_reused_header_list_carries_nobodys_token(realm):
         return [environ["REMOTE_USER"].encode()]
 
     site = WsgiSite(NegotiateMiddleware(constant))
-    for number in range(1000):
+    for number in range(200):
         user = ("alice", "bob")[number % 2]
         answer = site.request("/", realm.authorization(user=user))
         assert answer.text == f"{user}@EXAMPLE.TEST"
         assert len(answer.challenges) == 1
     assert headers == [("Content-Type", "text/plain")]
+
+
+def test_mod_auth_gssapi_spnego_begins_a_session(guarded, realm):
+    site = guarded(session=SessionCookie(KEY))
+    [cookie] = set_cookies(site.request("/", realm.authorization()))
+    again = [("Cookie", cookie.split(";")[0])]
+    assert is_let_in(site.request("/", headers=again))
+    assert is_asked(site.request("/", headers=[("Cookie", "negotiate=another")]))
+
+
+def test_mod_auth_gssapi_spnego_rewrite(realm):
+    """An internal redirect, which Apache signs on for twice and whose token must not be a replay."""
+    guarded = NegotiateMiddleware(NegotiateMiddleware(app))
+
+    def rewrite(environ, start_response):
+        environ["PATH_INFO"] = "/index.html"
+        return guarded(environ, start_response)
+
+    site = WsgiSite(rewrite)
+    assert is_asked(site.request("/xxx"))
+    assert is_let_in(site.request("/xxx", realm.authorization()))
+
+
+def test_mod_auth_gssapi_spnego_negotiate_once(guarded, realm):
+    """There a bad token gets no second challenge, by an option. Here it depends on the reason."""
+    site = guarded()
+    assert is_asked(site.request("/"))
+    assert is_asked(site.request("/", "Negotiate badvalue"))
+    ntlm = site.request("/", negotiate(b"NTLMSSP\0" + bytes(30)))
+    assert (ntlm.status, ntlm.challenges) == (401, [])
+    assert is_let_in(site.request("/", realm.authorization()))
+
+
+@pytest.mark.parametrize("host", ["localhost", "alias.test"])
+def test_mod_auth_gssapi_hostname_acceptor(guarded, realm, host):
+    """There the SPN follows the Host header, by an option. Here every name of the keytab is ours."""
+    token = realm.authorization(f"HTTP/{host}")
+    assert is_let_in(guarded().request("/", token, base_url=f"http://{host}/"))
+    only = guarded(hostname="localhost")
+    assert is_let_in(only.request("/", realm.authorization("HTTP/localhost")))
+    assert is_asked(only.request("/", realm.authorization("HTTP/alias.test")))

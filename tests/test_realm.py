@@ -116,7 +116,7 @@ def test_sighup_ends_it_and_is_no_reload_for_the_command():
     process, said = start("--", "sh", "-c", "trap 'echo reloaded' HUP; echo up; sleep 60 & wait")
     assert process.stdout.readline() == "up\n"
     process.send_signal(signal.SIGHUP)
-    shown, _ = process.communicate(timeout=30)
+    shown, _ = process.communicate(timeout=120)
     assert "reloaded" not in shown
     assert process.returncode == 128 + signal.SIGTERM
     assert_nothing_is_left(directory_of(said))
@@ -129,7 +129,7 @@ def test_under_nohup_it_goes_on_after_sighup():
     )  # fmt: skip
     assert process.stdout.readline() == "up\n"
     process.send_signal(signal.SIGHUP)
-    assert process.communicate("\n", timeout=30)[0] == "went on\n"
+    assert process.communicate("\n", timeout=120)[0] == "went on\n"
     assert process.returncode == 0
 
 
@@ -139,7 +139,7 @@ def test_leaves_nothing_behind_after_sigkill(command):
     assert process.stdout.readline() == "up\n"
     assert len(processes_with(directory_of(said))) >= 3  # the KDC, its guardian, the command
     process.kill()
-    process.communicate(timeout=30)
+    process.communicate(timeout=120)
     wait_until(lambda: not directory_of(said).exists())
     wait_until(lambda: not processes_with(directory_of(said)))
 

@@ -204,7 +204,7 @@ def test_whatever_ends_the_tests_nothing_survives(tmp_path, number):
     assert process.stdout.readline() == "up\n"
     assert len(processes_with(tmp_path)) >= 4
     process.send_signal(number)
-    process.communicate(timeout=30)
+    process.communicate(timeout=120)
     wait_until(lambda: not processes_with(tmp_path))
     assert list(tmp_path.iterdir()) == []
 

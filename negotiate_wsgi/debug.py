@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     Rows = list[tuple[str, str]]
 
 _NOTHING = (
-    "Your browser was asked for a ticket, with the answer that brought this page, and has sent none. "
-    "It may not trust this site for sign-on: Edge and Chrome on Windows take the zone Local intranet, "
-    "Chrome elsewhere the policy AuthServerAllowlist, Firefox network.negotiate-auth.trusted-uris. "
-    "Or it has no ticket: see what klist says. A new profile of Chrome needs a second try."
+    "Your browser was asked for a ticket, together with this page, and has sent none. It may not "
+    "trust this site for sign-on: Edge and Chrome on Windows trust the zone Local intranet, Chrome on "
+    "other systems the policy AuthServerAllowlist, Firefox network.negotiate-auth.trusted-uris. Or "
+    "there is no ticket on your computer: klist shows them. A new profile of Chrome needs a second try."
 )
 
 
@@ -35,15 +35,16 @@ def debug_page(
 
         NegotiateMiddleware(debug_page, required=lambda environ: not is_an_administrator_s(environ))
 
-    Not required, because who is refused would never see it; but not open to everybody either: it
-    names the keytab's SPNs, kvnos and encryption types. No part of a token or a key is shown.
+    Sign-on is not required for it, because a visitor who is refused would never see the page. But
+    do not open it to everybody: it names the keytab's SPNs, kvnos and encryption types. No part of
+    a token or a key is shown.
 
     :param keytab: what the ticket is compared with, as for `read_keytab`.
     :param service: of the acceptor.
     """
     authorization = authorization_of(environ)
     found = explain(authorization, keytab, service) if authorization else None
-    title, rows = _verdict(environ, found)
+    title, rows = _conclusion(environ, found)
     if found:
         rows += found.facts
     page = frame(title, _table(rows + _request(environ, authorization)))
@@ -54,23 +55,30 @@ def debug_page(
     return page(environ, start_response)
 
 
-def _verdict(environ: WSGIEnvironment, found: Explanation | None) -> tuple[str, Rows]:
-    """What the middleware said, or where there is none, what can be read."""
-    if identity := get_identity(environ):
-        told = [("principal", identity.principal), ("by", identity.source)]
-        return "Signed on", [*told, ("SPN", identity.spn or "only a ticket says")]
+def _conclusion(environ: WSGIEnvironment, found: Explanation | None) -> tuple[str, Rows]:
+    """What the middleware said, or where there is no middleware, what can be read."""
+    identity = get_identity(environ)
+    if identity:
+        spn = identity.spn or "only a ticket says"
+        return "Signed on", [
+            ("principal", identity.principal),
+            ("by", identity.source),
+            ("SPN", spn),
+        ]
     refusal = get_refusal(environ)
     if refusal and found:
         found = Explanation(found.kind, refusal=refusal)
     if not found:
         return "Nothing was sent", [("why", _NOTHING)]
-    return ("Refused" if found.refusal else "Not judged"), found.verdict
+    return ("Refused" if found.refusal else "Not judged"), found.conclusion
 
 
 def _request(environ: WSGIEnvironment, authorization: str) -> Rows:
     host = environ.get("HTTP_HOST", "")
+    if _is_address(host):
+        host += " (an address: there are no tickets for addresses)"
     rows = [
-        ("host", host + " (an address: there are no tickets for such)" * _is_address(host)),
+        ("host", host),
         ("over", environ["wsgi.url_scheme"]),
         ("header", f"Authorization, {len(authorization)} bytes" if authorization else "none"),
         ("client", environ.get("REMOTE_ADDR", "")),

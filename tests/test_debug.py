@@ -88,7 +88,7 @@ def test_no_layer_in_front(realm):
 )  # fmt: skip
 def test_an_address_in_the_url_is_pointed_at(site, host, is_one):
     rows = dict(read(site.request("/", headers=[("Host", host)]))[1])
-    assert ("there are no tickets for such" in rows["host"]) == is_one
+    assert ("there are no tickets for addresses" in rows["host"]) == is_one
 
 
 def test_no_part_of_a_token_and_no_markup_of_the_client(site, realm, caplog):

@@ -258,6 +258,16 @@ def test_a_server_that_is_not_there(machine):
     assert "Connection refused" in finding["found"]
 
 
+@pytest.mark.parametrize(
+    "url", ["localhost:8000/", "http:///", "ftp://localhost/", "", " ", "http://localhost:x/",
+            "http://a..b/", "http://[::1/"],
+)  # fmt: skip
+def test_what_is_no_url(machine, url):
+    found = machine.doctor("--url", url)
+    assert [finding["id"] for finding in found] == ["NW020"]
+    assert found[0]["remedy"].startswith("Write the whole URL")
+
+
 APPS = """
 import logging
 from negotiate_wsgi import NegotiateMiddleware
@@ -355,7 +365,7 @@ def test_a_ticket_that_is_older_than_the_key(machine, app, realm):
     assert finding["id"] == "NW023"
     assert "401 to your ticket. stale-ticket" in finding["found"]
     records = (machine.directory / "samples" / "records").read_text()
-    assert "reason='stale-ticket'" in records
+    assert 'reason="stale-ticket"' in records
     assert f"{machine.spn}@EXAMPLE.TEST kvno 1 aes256" in records
     assert f"has: {machine.spn}@EXAMPLE.TEST kvno 2 aes256" in records
     machine.environ["USER"] = "alice"

@@ -19,7 +19,7 @@ NTLM = base64.b64encode(b"NTLMSSP\0\1\0\0\0" + bytes(24)).decode()
 
 
 def tell(found):
-    return "".join(f"{label:8} {text}\n" for label, text in (*found.facts, *found.verdict))
+    return "".join(f"{label:8} {text}\n" for label, text in (*found.facts, *found.conclusion))
 
 
 def run(*arguments, **options):

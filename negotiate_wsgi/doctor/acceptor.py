@@ -6,6 +6,7 @@ import pkgutil
 from importlib import metadata
 
 from negotiate_wsgi.acceptors.protocol import Acceptor
+from negotiate_wsgi.acceptors.target import KeytabAcceptor
 from negotiate_wsgi.exceptions import ConfigurationError
 
 
@@ -46,6 +47,11 @@ def _named(name: str) -> Acceptor:
 def tries_every_key(acceptor: Acceptor) -> bool:
     """Whether each token is tried with every key of the keytab: pykerberos leaves no choice."""
     return any(kind.__name__ == "PykerberosAcceptor" for kind in type(acceptor).__mro__)
+
+
+def is_accepted(acceptor: Acceptor, spn: str) -> bool:
+    """Whether it accepts tickets for *spn*, as far as it says so itself."""
+    return not isinstance(acceptor, KeytabAcceptor) or acceptor.target.admits(spn)
 
 
 def version_of(package: str) -> str | None:

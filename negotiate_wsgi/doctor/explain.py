@@ -59,11 +59,11 @@ class Explanation:
         return [(label, printable(text)) for label, text in facts]
 
     @property
-    def verdict(self) -> list[tuple[str, str]]:
+    def conclusion(self) -> list[tuple[str, str]]:
         """In the same way, why it would be refused, and what to do."""
         if not self.refusal:
             return [
-                ("verdict", "nothing that can be read is against it: the keytab has its key"),
+                ("result", "nothing that can be read is against it: the keytab has its key"),
                 ("", "If the server refuses it, the server's log says why: a clock, a replay, or "
                  "another account's key of the same number."),
             ]  # fmt: skip
@@ -113,7 +113,7 @@ def _read(token68: str) -> Explanation:
 def run_explain(text: str, keytab: str | None, service: str) -> int:
     """Print what can be said of *text*. Returns 0, or 1 where it is refused, 2 where we are at fault."""
     found = explain(text, keytab, service)
-    for label, words in (*found.facts, *found.verdict):
+    for label, words in (*found.facts, *found.conclusion):
         sys.stdout.write(f"{label:8} {words}\n")
     if not found.refusal:
         return 0

@@ -34,7 +34,7 @@ class Answer:
     @property
     def reason(self) -> Reason | None:
         """Which of our reasons the answer names, if it is one of ours."""
-        named = self._in_json() or re.findall(r"\(([a-z-]+)\)\s*$", self.text)
+        named = self._in_json() or re.findall(r"\(([a-z-]+)[,;)]", self.text)
         return next((reason for reason in Reason if reason in named), None)
 
     def _in_json(self) -> list[str]:
@@ -59,8 +59,12 @@ class Site:
     def of(cls, url: str) -> tuple[Site, Answer]:
         """The server, and what it answers to a stranger. Raises OSError where there is none.
 
-        A certificate that is not trusted is noted, and no secret may be sent then.
+        A certificate that is not trusted is noted, and no secret may be sent then. Raises ValueError
+        where *url* is not one of HTTP.
         """
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("not a URL of http or https")
         site = cls(url, ssl.create_default_context())
         try:
             return site, site._ask()

@@ -90,7 +90,7 @@ class Trust:
     def in_group(self, place: Place) -> bool:
         """Whether nobody else is in the group, as far as this machine can know."""
         gid = place.status.st_gid
-        if self._is_unknown(gid):
+        if gid == 0 or self._is_unknown(gid):
             return True
         try:
             group = grp.getgrgid(gid)

@@ -100,7 +100,7 @@ def keytab(content):
 def explanation(text):
     """Whatever it is, it is explained in printable words."""
     found = explain(text, "/no/such/keytab")
-    for _, words in (*found.facts, *found.verdict):
+    for _, words in (*found.facts, *found.conclusion):
         assert words.isprintable()
 
 

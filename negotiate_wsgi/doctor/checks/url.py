@@ -23,12 +23,15 @@ _ENOUGH = 16  # KB: the ticket of a user in 1000 groups takes 12.6 KB
 @check("NW020", "server's answer")
 def first_answer(setup: Setup) -> Iterator[Finding]:
     """There is one."""
-    if not setup.url:
+    if setup.url is None:
         return
     setup.tell(f"asking {setup.url}")
     try:
         setup.site, setup.stranger = Site.of(setup.url)
-    except (OSError, ValueError) as fault:
+    except ValueError as fault:
+        yield problem(f"{setup.url}: {fault}.", "Write the whole URL: https://www.example.com/.")
+        return
+    except OSError as fault:
         yield problem(f"{setup.url}: {fault}.", "Start the server, or correct the URL.")
         return
     if not setup.stranger.status:

@@ -1,4 +1,4 @@
-"""``negotiate-wsgi``, also ``python -m negotiate_wsgi``: the tools beside the middleware."""
+"""``negotiate-wsgi`` or ``python -m negotiate_wsgi``: tools beside the middleware."""
 
 from __future__ import annotations
 
@@ -34,10 +34,16 @@ def _add_realm(tools: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     )
     tool.add_argument("--realm", default="EXAMPLE.TEST", metavar="NAME")
     tool.add_argument(
-        "--user", action="append", metavar="NAME", help="repeatable; alice and bob by default"
+        "--user",
+        action="append",
+        metavar="NAME",
+        help="repeatable; alice and bob by default",
     )
     tool.add_argument(
-        "--host", action="append", metavar="NAME", help="repeatable; localhost by default"
+        "--host",
+        action="append",
+        metavar="NAME",
+        help="repeatable; localhost by default",
     )
     tool.add_argument("command", nargs="*", metavar="COMMAND", help="after --; else a shell")
     tool.set_defaults(run=_realm)
@@ -109,7 +115,8 @@ def _add_explain(tools: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "explain",
         help="what a client's token is, and why it would be refused",
         description="Say what a token, or a whole Authorization header, is, and compare its ticket "
-        "with the keytab. Exit code 1: it would be refused; 2: the keytab cannot be used.",
+        "with the keytab. Exit code 1: it would be refused; 2: the keytab cannot be "
+        "used.",
     )
     _add_keys(tool)
     tool.add_argument(

@@ -1,4 +1,4 @@
-"""What has this browser just sent? A page for administrators, mounted and guarded like any app."""
+"""What has this browser just sent? A page for administrators, mounted like any app."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     Rows = list[tuple[str, str]]
 
 _NOTHING = (
-    "Your browser was asked for a ticket, together with this page, and has sent none. It may not "
-    "trust this site for sign-on: Edge and Chrome on Windows trust the zone Local intranet, Chrome on "
-    "other systems the policy AuthServerAllowlist, Firefox network.negotiate-auth.trusted-uris. Or "
-    "there is no ticket on your computer: klist shows them. A new profile of Chrome needs a second try."
+    "Your browser was asked for a ticket, together with this page, and has sent none. "
+    "It may not trust this site for sign-on: Edge and Chrome on Windows trust the "
+    "zone Local intranet, Chrome on other systems the policy AuthServerAllowlist, "
+    "Firefox network.negotiate-auth.trusted-uris. Or there is no ticket on your "
+    "computer: klist shows them. A new profile of Chrome needs a second try."
 )
 
 
@@ -31,13 +32,13 @@ def debug_page(
     keytab: str | None = None,
     service: str = "HTTP",
 ) -> Iterable[bytes]:
-    """A WSGI application that shows what this very browser sent, and why it was refused, if it was.
+    """A WSGI application that shows what this browser sent, and why it was refused.
 
-        NegotiateMiddleware(debug_page, required=lambda environ: not is_an_administrator_s(environ))
+        NegotiateMiddleware(debug_page, required=lambda environ: not is_an_admin_s(environ))
 
-    Sign-on is not required for it, because a visitor who is refused would never see the page. But
-    do not open it to everybody: it names the keytab's SPNs, kvnos and encryption types. No part of
-    a token or a key is shown.
+    Sign-on is not required for it, because a visitor who is refused would never see the
+    page. But do not open it to everybody: it names the keytab's SPNs, kvnos and encryption
+    types. No part of a token or a key is shown.
 
     :param keytab: what the ticket is compared with, as for `read_keytab`.
     :param service: of the acceptor.
@@ -80,7 +81,10 @@ def _request(environ: WSGIEnvironment, authorization: str) -> Rows:
     rows = [
         ("host", host),
         ("over", environ["wsgi.url_scheme"]),
-        ("header", f"Authorization, {len(authorization)} bytes" if authorization else "none"),
+        (
+            "header",
+            f"Authorization, {len(authorization)} bytes" if authorization else "none",
+        ),
         ("client", environ.get("REMOTE_ADDR", "")),
         ("browser", environ.get("HTTP_USER_AGENT", "")),
     ]

@@ -142,6 +142,19 @@ def test_nothing_was_imported():
     assert passed(run(tmp_path, tests)) == 1
 
 
+def test_without_its_extra_it_says_what_to_install(tmp_path):
+    tests = """
+import sys
+from negotiate_wsgi import ConfigurationError
+
+def test_it(negotiate_realm, request, monkeypatch):
+    monkeypatch.setitem(sys.modules, "spnego", None)
+    with pytest.raises(ConfigurationError, match=r"pip install 'negotiate-wsgi\\[pytest\\]'"):
+        request.getfixturevalue("negotiate_client")(guarded)
+"""
+    assert passed(run(tmp_path, tests)) == 1
+
+
 @pytest.mark.parametrize("expected", ["Hello bob@EXAMPLE.TEST", "Hello alice@EXAMPLE.TEST"])
 def test_a_test_can_fail(tmp_path, expected):
     tests = f'''

@@ -1,1 +1,1 @@
-"""Why doesn't it work here? Checks, each of one subject, and what a client would see."""
+"""Why doesn't it work here? Checks, and what a client would see."""

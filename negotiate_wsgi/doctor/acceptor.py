@@ -1,4 +1,4 @@
-"""Which acceptor does the site use? The one that it names, made as the settings make it."""
+"""Which acceptor does the site use? The one it names, made as the settings make it."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def _named(name: str) -> Acceptor:
         found = pkgutil.resolve_name(name)
     except (ImportError, AttributeError, ValueError) as exc:
         raise ConfigurationError(
-            f"the acceptor {name} cannot be imported ({exc}): let PYTHONPATH name its directory, "
-            "as it does for the server"
+            f"the acceptor {name} cannot be imported ({exc}): let PYTHONPATH name its "
+            "directory, as it does for the server"
         ) from exc
     if isinstance(found, type) or not callable(getattr(found, "accept", None)):
         raise ConfigurationError(f"{name} is not an acceptor: it is {type(found).__name__}")
@@ -45,7 +45,7 @@ def _named(name: str) -> Acceptor:
 
 
 def tries_every_key(acceptor: Acceptor) -> bool:
-    """Whether each token is tried with every key of the keytab: pykerberos leaves no choice."""
+    """Whether each token is tried with every key: pykerberos leaves no choice."""
     return any(kind.__name__ == "PykerberosAcceptor" for kind in type(acceptor).__mro__)
 
 

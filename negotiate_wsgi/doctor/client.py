@@ -1,4 +1,4 @@
-"""What does a client of Kerberos get here? Asked without touching the caller's own tickets."""
+"""What does a client get here? Asked without touching the caller's own tickets."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def clock_ahead(setup: Setup) -> float | None:
 
 @dataclass(frozen=True)
 class Client:
-    """Who asks for a ticket for *spn*: its own account if the keytab has its key, else the caller.
+    """Who asks for a ticket for *spn*: its own account, or else the caller.
 
     :param has_another_key: whether the KDC refused the keytab's key for that account.
     """
@@ -91,7 +91,7 @@ class Client:
             raise ClientError(str(error)) from error
 
     def _copy(self) -> str:
-        """A cache in memory: the caller's own stays as it is, and an old ticket in it unused."""
+        """A cache in memory: the caller's stays as it is, and its old tickets unused."""
         context = krb5.init_context()
         if self.credentials:
             client = self.credentials[0].client

@@ -1,4 +1,4 @@
-"""What does an administrator type? The KDC's own commands; each kind of KDC has others."""
+"""What does an administrator type? Each kind of KDC has commands of its own."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Kadmin:
 
 
 def _word(text: str) -> str:
-    """*text* as one word of a query, which kadmin divides at spaces, and has quotes of its own."""
+    """*text* as one word of a query: kadmin divides it at spaces, and has its quotes."""
     if re.fullmatch(r"[\w./@$<>-]+", text):
         return text
     doubled = text.replace('"', '""')
@@ -56,7 +56,7 @@ def _word(text: str) -> str:
 
 
 def _kadmin() -> str:
-    # Where the KDC is this machine, as in the throwaway realm, no password is asked for.
+    # Where the KDC is this machine, as in the throwaway realm, no password is needed.
     if "KRB5_KDC_PROFILE" in os.environ:
         return shutil.which("kadmin.local") or "/usr/sbin/kadmin.local"
     return "kadmin"

@@ -1,4 +1,4 @@
-"""What is this token, and why would it be refused? Only what stands in clear text is read."""
+"""What is this token, and why would it be refused? Only its clear text is read."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ from negotiate_wsgi.wire.printable import printable
 from negotiate_wsgi.wire.ticket import Ticket
 
 _SCHEME = re.compile(
-    r"(?:authorization\s*:\s*)?(?:(negotiate|ntlm|basic|bearer|digest)\b)?(.*)", re.I | re.S
+    r"(?:authorization\s*:\s*)?(?:(negotiate|ntlm|basic|bearer|digest)\b)?(.*)",
+    re.I | re.S,
 )
 _WITHOUT_A_TICKET = (
     "Browsers fall back to NTLM when they get no ticket: see what the client says to "
-    "'klist get HTTP/<host in the URL>' (Windows) or 'kvno HTTP/<host in the URL>', use a host "
-    "name and not an IP address in the URL, and trust the site for sign-on in the browser."
+    "'klist get HTTP/<host in the URL>' (Windows) or 'kvno HTTP/<host in the URL>', "
+    "use a host name and not an IP address in the URL, and trust the site for sign-on "
+    "in the browser."
 )
 
 
@@ -32,7 +34,7 @@ class Explanation:
 
     :param kind: the message's name, ``SPNEGO InitialContextToken``.
     :param size: bytes.
-    :param mechanisms: what SPNEGO offers, best first; else the one mechanism that it is of.
+    :param mechanisms: what SPNEGO offers, best first; else its one mechanism.
     :param ticket: of a krb5 token, None where there is none or it cannot be parsed.
     :param keytab: what the ticket was compared with.
     :param refusal: None if nothing that stands in clear text is against it.
@@ -47,7 +49,7 @@ class Explanation:
 
     @property
     def facts(self) -> list[tuple[str, str]]:
-        """In words: pairs of a label, which may be empty, and a text. No secret is in them."""
+        """Pairs of a label, which may be empty, and a text. No secret is in them."""
         facts = [("token", f"{self.kind}, {self.size} bytes" if self.size else self.kind)]
         if self.mechanisms:
             facts.append(("offers", ", ".join(self.mechanisms)))
@@ -78,7 +80,7 @@ class Explanation:
 
 
 def explain(text: str, keytab: str | None = None, service: str = "HTTP") -> Explanation:
-    """Read a token in base64, or a whole ``Authorization`` header, and compare it with a keytab.
+    """Read a token in base64, or an ``Authorization`` header, and compare it with a keytab.
 
     :param keytab: as for `read_keytab`; it is read only where there is a ticket.
     :param service: of the acceptor.
@@ -111,7 +113,10 @@ def _read(token68: str) -> Explanation:
 
 
 def run_explain(text: str, keytab: str | None, service: str) -> int:
-    """Print what can be said of *text*. Returns 0, or 1 where it is refused, 2 where we are at fault."""
+    """Print what can be said of *text*.
+
+    Returns 0, or 1 where it would be refused, 2 where the fault is ours.
+    """
     found = explain(text, keytab, service)
     for label, words in (*found.facts, *found.conclusion):
         sys.stdout.write(f"{label:8} {words}\n")

@@ -33,7 +33,7 @@ class Finding:
     command: str = ""
 
     def __post_init__(self) -> None:
-        # Servers, KDCs and keytabs choose some of the words, and must not drive the terminal.
+        # Servers, KDCs and keytabs choose some words, which must not drive the terminal.
         object.__setattr__(self, "found", printable(self.found))
         object.__setattr__(self, "remedy", printable(self.remedy))
         if not self.command.isprintable():
@@ -70,7 +70,7 @@ class Check:
 def check(
     id: str, subject: str, after: Iterable[str] = ()
 ) -> Callable[[Callable[[Setup], Iterator[Finding]]], Check]:
-    """Declare a check, in any module of `negotiate_wsgi.doctor.checks`; nothing else lists it.
+    """Declare a check, in any module of `doctor.checks`; nothing else lists it.
 
         @check("NW008", "AES keys", after={"NW007"})
         def aes(setup):
@@ -81,7 +81,7 @@ def check(
 
     :param id: never changes and is never used again. From NW020 on, the URL is asked.
     :param subject: in two or three words.
-    :param after: the ids of the checks without whose success this one would only repeat a fault.
-        It is left out where one of them found a problem or had nothing to say.
+    :param after: the ids of the checks without whose success this one would only repeat a
+        fault. It is left out where one of them found a problem or had nothing to say.
     """
     return lambda look: Check(id, subject, frozenset(after), look)

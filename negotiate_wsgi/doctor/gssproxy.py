@@ -1,4 +1,4 @@
-"""Does gssproxy hold the keys? Then the server's user shall not read them (gssproxy-mech(8))."""
+"""Does gssproxy hold the keys (gssproxy-mech(8))? Then the server need not read them."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def knock() -> None:
 
 
 def serves_us() -> bool:
-    """Whether its configuration, as far as we may read it, names this process's user."""
+    """Whether its configuration, as far as we may read it, names our user."""
     user = str(os.geteuid())
     try:
         names = {user, pwd.getpwuid(os.geteuid()).pw_name}

@@ -1,4 +1,4 @@
-"""How do I sign on, as a client? Real tickets, through pyspnego; an ImportError where it is missing."""
+"""How do I sign on, as a client? Real tickets, through pyspnego, which must be installed."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from negotiate_wsgi.exceptions import NegotiateError
 
 
 class InitiatorError(NegotiateError):
-    """There is no ticket for this acceptor, in the words of the library that asked for it."""
+    """There is no ticket for this acceptor, in the words of the library that asked."""
 
 
 class TicketInitiator:
     """One negotiation with the acceptor of ``service/<host>``.
 
-    :param ccache: the credential cache that holds the ticket-granting ticket: its path or its
-        full name, or None for that of whoever runs this.
-    :param host: the host in the SPN; krb5.conf may have the library ask DNS for another name.
+    :param ccache: the credential cache that holds the ticket-granting ticket: its path or
+        its full name, or None for that of whoever runs this.
+    :param host: the host in the SPN; krb5.conf may let the library ask DNS for another.
     :raises InitiatorError: no ticket is to be had.
     """
 
@@ -37,10 +37,10 @@ class TicketInitiator:
             raise InitiatorError(minor[1] if minor else str(error)) from error
 
     def trusts(self, proof: bytes) -> bool:
-        """Whether *proof* shows that the acceptor has opened the ticket: mutual authentication."""
+        """Whether *proof* shows that the acceptor has opened the ticket."""
         try:
             self._context.step(proof)
-        except Exception:  # of what a stranger sends, pyspnego raises whatever it stumbles over
+        except Exception:  # pyspnego raises whatever it stumbles over
             return False
         return self._context.complete
 

@@ -1,4 +1,4 @@
-"""Why doesn't it work here? A list of findings, each with what to do; nothing is changed."""
+"""Why doesn't it work here? Findings, each with what to do; nothing is changed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from negotiate_wsgi.wire.printable import printable
 
 
 def gather() -> list[Check]:
-    """Every check in the modules of `negotiate_wsgi.doctor.checks`, each behind its premises."""
+    """Every check in the modules of `doctor.checks`, each after its premises."""
     found: dict[str, Check] = {}
     for module in pkgutil.iter_modules(checks.__path__, f"{checks.__name__}."):
         for value in vars(import_module(module.name)).values():
@@ -35,7 +35,7 @@ def gather() -> list[Check]:
 
 
 def diagnose(setup: Setup) -> Iterator[tuple[Check, Finding]]:
-    """What each check finds whose premises hold: what only follows from a fault is not told."""
+    """What each check finds whose premises hold: no fault is told twice."""
     well: set[str] = set()
     for check in gather():
         if not check.after <= well:
@@ -49,7 +49,7 @@ def diagnose(setup: Setup) -> Iterator[tuple[Check, Finding]]:
 
 
 def run_doctor(setup: Setup, as_json: bool) -> int:
-    """Print what was found. Returns 0, or 1 where there are warnings, 2 where there are problems."""
+    """Print what was found. Returns 0, or 1 with warnings, 2 with problems."""
     setup.tell = _progress
     found = []
     for check, finding in diagnose(setup):

@@ -1,4 +1,4 @@
-"""Whose answer is this? Servers and proxies, by how they refuse a header that is too large for them."""
+"""Whose answer is this? Servers and proxies, by how they refuse a large header."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _BAD_GATEWAY = 502
 class Server:
     """One that has a limit.
 
-    :param name: as its makers write it, and as it calls itself in ``Server``, if it does.
+    :param name: as its makers write it, and as it signs in ``Server``, if it does.
     :param limit: the line of its configuration that lifts the limit.
-    :param mark: a pattern in the page with which it refuses, whatever stands in front of it.
+    :param mark: a pattern in the page with which it refuses.
     """
 
     name: str
@@ -27,7 +27,7 @@ class Server:
 _GUNICORN = Server("gunicorn", "limit_request_field_size = 131072", r"<h1><p>")
 _NGINX = Server("nginx", "large_client_header_buffers 4 128k;", r"<center>(nginx|openresty)")
 _APACHE = Server("Apache", "LimitRequestFieldSize 131072", r"exceeds server limit|<address>Apache")
-# gunicorn and HAProxy never sign, and what refuses without a proxy's page is behind that proxy.
+# gunicorn and HAProxy never sign, and a proxy signs what gunicorn behind it refuses.
 _HAPROXY = Server("HAProxy", "tune.bufsize 131072", r"^<html><body><h1>4\d\d [A-Z][a-z ]+</h1>\n")
 _SPEAKING = (_GUNICORN, _NGINX, _APACHE, _HAPROXY)
 #: It closes the connection without a word, of which a proxy in front makes a 502.

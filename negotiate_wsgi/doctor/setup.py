@@ -37,7 +37,7 @@ class Setup:
     keytab: Keytab = field(default=Keytab("", ()), init=False)
     #: What clients may make of each host by DNS.
     canonical: dict[str, set[str]] = field(default_factory=dict, init=False)
-    #: Whether a client on this machine makes another name of a host before it asks the KDC.
+    #: Whether a client here makes another name of a host before it asks the KDC.
     is_renamed: bool = field(default=False, init=False)
     #: Seconds that the KDC's clock is ahead of ours, None if it does not say.
     clock_ahead: float | None = field(default=None, init=False)
@@ -49,14 +49,14 @@ class Setup:
 
     @property
     def spns(self) -> list[str]:
-        """The keytab's principals of the service and, if any are given, of the hosts."""
+        """The keytab's principals of the service, and of the hosts, if any are given."""
         own = dict.fromkeys(key.principal for key in self.keytab.keys)
         prefixes = tuple(f"{self.service}/{host}@" for host in self.hosts)
         return [spn for spn in own if spn.startswith(prefixes or f"{self.service}/")]
 
     @property
     def merged(self) -> list[str]:
-        """Principals that have two different keys of the same kvno and encryption type."""
+        """Principals with two different keys of the same kvno and encryption type."""
         keys = {(key.principal, key.kvno, key.enctype, key.mark) for key in self.keytab.keys}
         counted = Counter(key[:3] for key in keys)
         return sorted({principal for (principal, _, _), count in counted.items() if count > 1})

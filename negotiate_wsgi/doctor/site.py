@@ -18,7 +18,9 @@ _BODY = 10_000  # bytes
 
 @dataclass(frozen=True)
 class Answer:
-    """Status, header list and beginning of the body; a connection closed without any is status 0.
+    """Status, header list and beginning of the body.
+
+    A connection that was closed without an answer is status 0.
 
     :param is_kept: whether the server said that the connection stays open.
     """
@@ -57,10 +59,10 @@ class Site:
 
     @classmethod
     def of(cls, url: str) -> tuple[Site, Answer]:
-        """The server, and what it answers to a stranger. Raises OSError where there is none.
+        """The server, and what it answers to a stranger.
 
-        A certificate that is not trusted is noted, and no secret may be sent then. Raises ValueError
-        where *url* is not one of HTTP.
+        A certificate that is not trusted is noted, and no secret may be sent then. Raises
+        OSError where no server answers, ValueError where *url* is not one of HTTP.
         """
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -81,7 +83,7 @@ class Site:
             return Answer()
 
     def ask_twice(self) -> tuple[Answer, Answer]:
-        """The same request twice on one connection, the second at once after the first."""
+        """The same request twice on one connection, without a pause."""
         try:
             with closing(self._connect()) as connection:
                 return self._get(connection), self._get(connection)

@@ -44,7 +44,7 @@ class Place:
 
 
 def way_to(path: Path) -> Iterator[Place]:
-    """Each place that the kernel passes on its way from the root to *path*, as far as we can go."""
+    """Each place that the kernel passes on its way to *path*, as far as we can go."""
     left = list(path.absolute().parts[1:])
     here = Path("/")
     yield Place(here, here.lstat())
@@ -80,7 +80,7 @@ class Trust:
     def for_file(cls, path: Path) -> Trust:
         uids = {0, os.geteuid()}
         if os.geteuid() == 0:
-            # Which user the server has is not known; it is the one who was given the file.
+            # We do not know the server's user: it is the one who was given the file.
             uids.add(path.stat().st_uid)
         return cls(frozenset(uids), _is_in_a_namespace())
 
@@ -108,7 +108,7 @@ class Trust:
 
 
 def _is_in_a_namespace() -> bool:
-    """Whether this user namespace does not have all users, so that others are shown as 65534."""
+    """Whether this user namespace lacks some users, which are then shown as 65534."""
     try:
         words = Path("/proc/self/uid_map").read_text().split()
     except OSError:

@@ -1,1 +1,1 @@
-"""What is looked at. Every `check` in a module of this package is asked; see `negotiate_wsgi.doctor.run`."""
+"""What is looked at: `negotiate_wsgi.doctor.run` asks every `check` in these modules."""

@@ -25,8 +25,9 @@ def kdc(setup: Setup) -> Iterator[Finding]:
     except (TimeoutError, ClientError) as silence:
         yield problem(
             f"No KDC of {realm} answers: {silence}.",
-            "Requests that bring a ticket do not need it, but clients do to get one. Start it, or "
-            f"correct kdc = in krb5.conf, or the SRV record _kerberos._udp.{realm} of DNS.",
+            "Requests that bring a ticket do not need it, but clients do to get one. "
+            "Start it, or correct kdc = in krb5.conf, or the SRV record "
+            f"_kerberos._udp.{realm} of DNS.",
             setup.commands.start,
         )
     else:
@@ -94,8 +95,8 @@ def _no_ticket(setup: Setup, spn: str, client: Client, error: ClientError) -> Fi
     if client.has_another_key and spn not in setup.merged:
         return _another_key(setup, spn)
     return warning(
-        f"Not known for {spn}: the KDC gives the keytab's principal no ticket (Active Directory "
-        f"may know it as an SPN alone), and you have none: {error}.",
+        f"Not known for {spn}: the KDC gives the keytab's principal no ticket (Active "
+        f"Directory may know it as an SPN alone), and you have none: {error}.",
         "Get a ticket of any user, and ask again.",
         "kinit",
     )

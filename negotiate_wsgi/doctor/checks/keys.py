@@ -1,4 +1,4 @@
-"""Are they the right keys? What is in the keytab: SPNs, encryption types, versions, and how many."""
+"""Are they the right keys? SPNs, encryption types, versions, and how many."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MANY = 32
 def spns(setup: Setup) -> Iterator[Finding]:
     """There is a key for the service on each host, in the same case."""
     if gssproxy.is_used():
-        return  # Nobody else can look into the keys; the checks after this one need them.
+        return  # Nobody else can see the keys, which the checks after this one need.
     hosts = {host_of(spn) for spn in setup.spns}
     wanted = setup.hosts or tuple(hosts) or (SOME_HOST,)
     missing = [f"{setup.service}/{host}" for host in wanted if host not in hosts]
@@ -83,8 +83,9 @@ def kvno(setup: Setup) -> Iterator[Finding]:
     """No kvno has two different keys."""
     if merged := setup.merged:
         yield warning(
-            f"Different keys with the same kvno for {', '.join(merged)}: the keytab was merged "
-            "from those of several KDCs or accounts, and only one of them is good.",
+            f"Different keys with the same kvno for {', '.join(merged)}: the keytab "
+            "was merged from those of several KDCs or accounts, and only one of them "
+            "is good.",
             "Take out those that are not the KDC's, or export it again.",
             setup.commands.export(*merged, instead=True),
         )
@@ -104,9 +105,9 @@ def number(setup: Setup) -> Iterator[Finding]:
         yield ok(f"{count}")
         return
     yield warning(
-        f"There are {count} keys, and pykerberos tries every one of them with every token, also "
-        "with those of strangers.",
-        "Give this service a keytab of its own, or use GssapiAcceptor (NEGOTIATE_ACCEPTOR=gssapi), "
-        "which tries the one key that the ticket names.",
+        f"There are {count} keys, and pykerberos tries every one of them with every "
+        "token, also with those of strangers.",
+        "Give this service a keytab of its own, or use GssapiAcceptor "
+        "(NEGOTIATE_ACCEPTOR=gssapi), which tries the one key that the ticket names.",
         "pip install 'negotiate-wsgi[gssapi]'",
     )

@@ -51,8 +51,8 @@ def _why_not(setup: Setup, path: Path) -> Finding | None:
     if not path.exists():
         return problem(
             f"There is no keytab {path}.",
-            "Export it (from Active Directory: with ktpass), or name another: KRB5_KTNAME, or "
-            "keytab=.",
+            "Export it (from Active Directory: with ktpass), or name another: "
+            "KRB5_KTNAME, or keytab=.",
             _export_anew(setup),
         )
     if not os.access(path, os.R_OK):
@@ -67,8 +67,8 @@ def _unreachable(path: Path, closed: Place) -> Finding:
     # That directory is private for a reason, and stays so.
     return problem(
         found,
-        "Move the keytab to a directory that this user may enter, and name it there: KRB5_KTNAME, "
-        "or keytab=.",
+        "Move the keytab to a directory that this user may enter, and name it there: "
+        "KRB5_KTNAME, or keytab=.",
         f"install -m 600 -o {_user()} {_quoted(path)} {_ELSEWHERE} && rm {_quoted(path)}",
     )
 
@@ -84,8 +84,8 @@ def _unreadable(path: Path) -> Finding:
     if path == _OF_THE_MACHINE:
         return problem(
             found,
-            "It has the keys of the machine itself, and stays closed. Make a keytab with the "
-            "service's keys alone, and name it: KRB5_KTNAME, or keytab=.",
+            "It has the keys of the machine itself, and stays closed. Make a keytab "
+            "with the service's keys alone, and name it: KRB5_KTNAME, or keytab=.",
         )
     return problem(
         found,
@@ -124,8 +124,8 @@ def privacy(setup: Setup) -> Iterator[Finding]:
     path = Path(setup.keytab.path).absolute()
     if path.stat().st_mode & stat.S_IRWXO:
         yield warning(
-            f"{path} is open to every user of this machine: whoever reads it can sign on here as "
-            "anybody.",
+            f"{path} is open to every user of this machine: whoever reads it can sign "
+            "on here as anybody.",
             "Close it, and let the KDC make new keys if somebody may have read it.",
             f"chmod o-rwx {_quoted(path.resolve())}",
         )

@@ -1,4 +1,4 @@
-"""Is this machine fit for Kerberos? Binding, plugins, krb5.conf, gssproxy. Nothing is asked elsewhere."""
+"""Is this machine fit for Kerberos? Binding, plugins, krb5.conf, gssproxy."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _INSTALL = {
 
 @check("NW001", "binding")
 def binding(setup: Setup) -> Iterator[Finding]:
-    """The acceptor in use can be loaded, and no other package has taken its binding's place."""
+    """The acceptor in use can be loaded, and no other package is in its place."""
     name = setup.acceptor
     install = _INSTALL.get(name, "")
     if name == "pykerberos" and not version_of("pykerberos"):
@@ -65,8 +65,9 @@ def plugins(setup: Setup) -> Iterator[Finding]:
     # Without its plugin, gssproxy is not asked.
     instead = gssproxy.file_of_its_own() or Path(os.devnull)
     yield warning(
-        f"{', '.join(foreign)} loads mechanisms besides Kerberos, such as NTLM. No token "
-        "of theirs reaches them through us, but other applications may accept them.",
+        f"{', '.join(foreign)} loads mechanisms besides Kerberos, such as NTLM. No "
+        "token of theirs reaches them through us, but other applications may accept "
+        "them.",
         "Keep them out of the server's environment.",
         f"export GSS_MECH_CONFIG={shlex.quote(str(instead))}",
     )

@@ -24,8 +24,8 @@ def names(setup: Setup) -> Iterator[Finding]:
         except TimeoutError as late:
             yield problem(
                 f"DNS does not answer for {host}: {late}.",
-                "Correct the name servers in /etc/resolv.conf. Requests do not wait for DNS, but "
-                "clients do.",
+                "Correct the name servers in /etc/resolv.conf. Requests do not wait "
+                "for DNS, but clients do.",
             )
             return
         except (OSError, UnicodeError) as unknown:
@@ -67,9 +67,9 @@ def canonical(setup: Setup) -> Iterator[Finding]:
         if names - have
     ]
     yield warning(
-        f"Clients that ask DNS for a host's canonical name, as MIT's do, want tickets for "
-        f"{', '.join(spns)}, for which there is no key ({'; '.join(changed)}).",
-        "Add those keys, or correct the reverse look-up, or set dns_canonicalize_hostname = false "
-        "in the clients' krb5.conf.",
+        "Clients that ask DNS for a host's canonical name, as MIT's do, want tickets "
+        f"for {', '.join(spns)}, for which there is no key ({'; '.join(changed)}).",
+        "Add those keys, or correct the reverse look-up, or set "
+        "dns_canonicalize_hostname = false in the clients' krb5.conf.",
         setup.commands.export(*spns, new=True),
     )

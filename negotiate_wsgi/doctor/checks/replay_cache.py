@@ -1,4 +1,4 @@
-"""Is a token good for one time only? MIT's replay cache, by whatever names it (krb5's rcache_def)."""
+"""Is a token good for one time only? MIT's replay cache, by whatever names it."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def replay_cache(setup: Setup) -> Iterator[Finding]:
     kind, colon, place = name.partition(":")
     if kind == "none" and colon:
         yield warning(
-            f"{origin} is {name}, which switches the replay cache off: whoever captures a token "
-            "can use it, too, for five minutes.",
+            f"{origin} is {name}, which switches the replay cache off: whoever "
+            "captures a token can use it, too, for five minutes.",
             "Leave it on.",
             remove,
         )
@@ -40,7 +40,10 @@ def replay_cache(setup: Setup) -> Iterator[Finding]:
 
 
 def _named() -> tuple[str, str, str]:
-    """What names the cache, its name, and the command that removes it: in the order of libkrb5."""
+    """What names the cache, its name, and the command that removes that.
+
+    In the order of libkrb5 (k5_rc_default in rc_base.c).
+    """
     for variable, end in (("KRB5RCACHENAME", ""), ("KRB5RCACHETYPE", ":")):
         value = os.environ.get(variable)
         if value is not None:
@@ -115,7 +118,9 @@ def _usable(file: Path, origin: str) -> Finding:
         )
     if os.path.lexists(file) and not _is_a_file_of_ours(file):
         return problem(
-            f"{file} is not a file of {user}.", "Remove it.", f"rm {shlex.quote(str(file))}"
+            f"{file} is not a file of {user}.",
+            "Remove it.",
+            f"rm {shlex.quote(str(file))}",
         )
     return ok(f"{directory} can be written by {user}")
 

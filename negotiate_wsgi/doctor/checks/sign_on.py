@@ -1,4 +1,4 @@
-"""Does it work from end to end? A sign-on to ourselves, by the acceptor that the site uses."""
+"""Does it work from end to end? A sign-on to ourselves, by the site's acceptor."""
 
 from __future__ import annotations
 

@@ -52,8 +52,8 @@ def tls(setup: Setup) -> Iterator[Finding]:
     if setup.site.distrust:
         yield problem(
             f"The certificate is not trusted here: {setup.site.distrust}. No ticket is sent.",
-            "Let this machine, and all clients, trust its issuer (SSL_CERT_FILE names a file of "
-            "issuers), or find out which server this is.",
+            "Let this machine, and all clients, trust its issuer (SSL_CERT_FILE names "
+            "a file of issuers), or find out which server this is.",
         )
     elif parts.scheme == "https":
         yield ok("encrypted, and the certificate is trusted")
@@ -61,7 +61,8 @@ def tls(setup: Setup) -> Iterator[Finding]:
         yield ok("not encrypted, but on this machine alone")
     else:
         yield warning(
-            "Not encrypted: whoever can read the connection can take it over.", "Use TLS."
+            "Not encrypted: whoever can read the connection can take it over.",
+            "Use TLS.",
         )
 
 
@@ -217,7 +218,7 @@ def _is_too_large(answer: Answer) -> bool:
 @check("NW026", "connection after the 401", after={"NW022"})
 def connection(setup: Setup) -> Iterator[Finding]:
     """It stays open, or the server says that it closes it."""
-    # Twice, because any server may close a connection that has just come to its end of life.
+    # Twice, because any server may close a connection that has just grown too old.
     for _ in range(2):
         first, second = setup.site.ask_twice()
         if not first.is_kept:
@@ -227,9 +228,10 @@ def connection(setup: Setup) -> Iterator[Finding]:
             yield ok("stays open")
             return
     yield problem(
-        "The server closes the connection after the 401 without saying so (uWSGI does). Clients "
-        "that answer the 401 on the same connection fail, above all with uploads.",
-        f"Let {UWSGI.name} say so; or with http = instead of http-socket =, let it keep the "
-        "connection: http-keepalive = 5.",
+        "The server closes the connection after the 401 without saying so (uWSGI "
+        "does). Clients that answer the 401 on the same connection fail, above all "
+        "with uploads.",
+        f"Let {UWSGI.name} say so; or with http = instead of http-socket =, let it "
+        "keep the connection: http-keepalive = 5.",
         "add-header = Connection: close",
     )

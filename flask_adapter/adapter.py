@@ -1,4 +1,6 @@
-"""The guard around an app and the guards around its views, all of them `NegotiateMiddleware`."""
+"""The guard around an app and the guards around its views, all of them
+`NegotiateMiddleware`.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +13,20 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 from flask import Flask, after_this_request, current_app, request
 from flask.views import View
 from werkzeug.datastructures import Headers
-from werkzeug.exceptions import Forbidden, HTTPException, InternalServerError, Unauthorized
+from werkzeug.exceptions import (
+    Forbidden,
+    HTTPException,
+    InternalServerError,
+    Unauthorized,
+)
 from werkzeug.wrappers import Response
 
-from negotiate_wsgi import ConfigurationError, Identity, NegotiateMiddleware, get_identity
+from negotiate_wsgi import (
+    ConfigurationError,
+    Identity,
+    NegotiateMiddleware,
+    get_identity,
+)
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -41,9 +53,9 @@ def init_kerberos(
 ) -> None:
     """Wrap ``app.wsgi_app`` once; views stay public until they are decorated.
 
-    Takes every option of `NegotiateMiddleware`, of which ``required`` is False unless it is given.
-    Each may also stand in ``app.config``, as ``NEGOTIATE_HOSTNAME`` and so on; arguments win.
-    A second call replaces the options of the first.
+    Takes every option of `NegotiateMiddleware`, of which ``required`` is False unless
+    it is given. Each may also stand in ``app.config``, as ``NEGOTIATE_HOSTNAME`` and so
+    on; arguments win. A second call replaces the options of the first.
 
     :raises ConfigurationError: an option is wrong or unknown.
     """
@@ -57,25 +69,32 @@ def init_kerberos(
 @overload
 def requires_authentication(view: _View, /) -> _View: ...
 @overload
-def requires_authentication(*, authorize: Authorize | None = ...) -> Callable[[_View], _View]: ...
+def requires_authentication(
+    *, authorize: Authorize | None = ...
+) -> Callable[[_View], _View]: ...
 def requires_authentication(
     view: Callable[..., Any] | None = None, /, *, authorize: Authorize | None = None
 ) -> Any:
-    """Call the view with the principal as its first argument (after ``self``), or not at all.
+    """Call the view with the principal as its first argument (after ``self``), or not
+    at all.
 
-    Without `init_kerberos`, the view is guarded with the default options, or ``app.config``'s.
-    Who may not come in is refused by an exception of werkzeug's, `Unauthorized`, `Forbidden` or
-    `InternalServerError`, which carries the answer: so no caller of the view takes a refusal for
-    its value, and the app's error handlers see it.
+    Without `init_kerberos`, the view is guarded with the default options, or
+    ``app.config``'s. Who may not come in is refused by an exception of werkzeug's,
+    `Unauthorized`, `Forbidden` or `InternalServerError`, which carries the answer: so
+    no caller of the view takes a refusal for its value, and the app's error handlers
+    see it.
 
-    :param authorize: this view's own question to the `Identity`, asked after the app's; or 403.
+    :param authorize: this view's own question to the `Identity`, asked after the app's;
+        or 403.
     :raises ConfigurationError: the view takes no argument for the principal.
     """
     guarded = functools.partial(_guarded, authorize=authorize)
     return guarded(view) if view else guarded
 
 
-def _guarded(view: Callable[..., Any], authorize: Authorize | None) -> Callable[..., Any]:
+def _guarded(
+    view: Callable[..., Any], authorize: Authorize | None
+) -> Callable[..., Any]:
     _need_a_parameter(view)
 
     @functools.wraps(view)
@@ -97,8 +116,14 @@ def _need_a_parameter(view: Callable[..., Any]) -> None:
         parameters = inspect.signature(view).parameters.values()
     except (TypeError, ValueError):
         return
-    names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    if any(p.kind is p.VAR_POSITIONAL for p in parameters) or len(names) > ("self" in names[:1]):
+    names = [
+        p.name
+        for p in parameters
+        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+    ]
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters) or len(names) > (
+        "self" in names[:1]
+    ):
         return
     if view.__qualname__.startswith("View.as_view."):
         raise ConfigurationError(
@@ -111,7 +136,9 @@ def _need_a_parameter(view: Callable[..., Any]) -> None:
 
 
 def _admit(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    """The application inside a view's guard: the view is called later, and answers by this."""
+    """The application inside a view's guard: the view is called later, and answers by
+    this.
+    """
     environ[_START] = start_response
     return Response()(environ, start_response)
 
@@ -130,7 +157,9 @@ class _Guards:
         if unknown := (config | options).keys() - _OPTIONS:
             raise ConfigurationError(f"no such option: {', '.join(sorted(unknown))}")
         self._of_views: dict[tuple[Authorize | None, bool], NegotiateMiddleware] = {}
-        self._of_app = NegotiateMiddleware(self._enter, **{"required": False} | config | options)
+        self._of_app = NegotiateMiddleware(
+            self._enter, **{"required": False} | config | options
+        )
         self._is_required = (config | options).get("required", False)
         self._options = config | options | {"required": True}
 
@@ -140,7 +169,9 @@ class _Guards:
             self._inner = app.wsgi_app
             app.wsgi_app = self  # type: ignore[method-assign]
 
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    def __call__(
+        self, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
         if not self._is_order_known:
             self._is_order_known = True
             self._warn_of_layers_outside()
@@ -157,7 +188,9 @@ class _Guards:
             name,
         )
 
-    def _enter(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    def _enter(
+        self, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
         environ[_VOUCHED] = get_identity(environ) and self
         return self._inner(environ, start_response)
 
@@ -166,12 +199,16 @@ class _Guards:
         if not hasattr(self, "_options"):  # the decorator alone
             self.configure(current_app, {})
         environ = request.environ
-        if "stream" in vars(request):  # someone has read from it, and it knows how much is left
+        if "stream" in vars(
+            request
+        ):  # someone has read from it, and it knows how much is left
             environ["wsgi.input"] = request.stream
         guard = self._of_view(authorize, environ.get(_VOUCHED) is self)
         headers = Headers()
 
-        def guarded(_copy: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        def guarded(
+            _copy: WSGIEnvironment, start_response: StartResponse
+        ) -> Iterable[bytes]:
             def start(status: str, lines: list[tuple[str, str]], *exc_info: Any) -> Any:
                 headers[:] = lines
                 return start_response(status, lines, *exc_info)
@@ -187,15 +224,21 @@ class _Guards:
         identity = get_identity(environ)
         if identity is None:
             after_this_request(functools.partial(_complete, refusal))
-            raise _REFUSALS.get(refusal.status_code, InternalServerError)(response=refusal)
+            raise _REFUSALS.get(refusal.status_code, InternalServerError)(
+                response=refusal
+            )
         begin = environ.pop(_START)
         after_this_request(finish)
         return identity
 
-    def _of_view(self, authorize: Authorize | None, vouched: bool) -> NegotiateMiddleware:
+    def _of_view(
+        self, authorize: Authorize | None, vouched: bool
+    ) -> NegotiateMiddleware:
         key = authorize, vouched
         if key not in self._of_views:
-            guard = NegotiateMiddleware(_admit, **self._options | {"authorize": authorize})
+            guard = NegotiateMiddleware(
+                _admit, **self._options | {"authorize": authorize}
+            )
             if not vouched:  # nobody has asked the app's own question yet
                 guard = NegotiateMiddleware(guard, **self._options)
             self._of_views[key] = guard
@@ -207,5 +250,7 @@ def _complete(refusal: Response, response: Response) -> Response:
     if response is not refusal and response.status_code == refusal.status_code:
         for name in _OF_A_REFUSAL:
             if name not in response.headers:
-                response.headers.extend((name, line) for line in refusal.headers.getlist(name))
+                response.headers.extend(
+                    (name, line) for line in refusal.headers.getlist(name)
+                )
     return response

@@ -45,7 +45,9 @@ def _add_realm(tools: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         metavar="NAME",
         help="repeatable; localhost by default",
     )
-    tool.add_argument("command", nargs="*", metavar="COMMAND", help="after --; else a shell")
+    tool.add_argument(
+        "command", nargs="*", metavar="COMMAND", help="after --; else a shell"
+    )
     tool.set_defaults(run=_realm)
 
 
@@ -82,7 +84,9 @@ def _add_doctor(tools: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         help="pykerberos, gssapi or package.module:name; NEGOTIATE_ACCEPTOR by default, else "
         "pykerberos",
     )  # fmt: skip
-    tool.add_argument("--url", help="of a page to ask, too, and to sign on to with your ticket")
+    tool.add_argument(
+        "--url", help="of a page to ask, too, and to sign on to with your ticket"
+    )
     tool.add_argument("--json", action="store_true", help="for machines")
     tool.add_argument("--list", action="store_true", help="only say what is looked at")
     tool.set_defaults(run=_doctor)

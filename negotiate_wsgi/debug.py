@@ -34,11 +34,12 @@ def debug_page(
 ) -> Iterable[bytes]:
     """A WSGI application that shows what this browser sent, and why it was refused.
 
-        NegotiateMiddleware(debug_page, required=lambda environ: not is_an_admin_s(environ))
+        NegotiateMiddleware(debug_page, required=lambda environ: not
+        is_an_admin_s(environ))
 
     Sign-on is not required for it, because a visitor who is refused would never see the
-    page. But do not open it to everybody: it names the keytab's SPNs, kvnos and encryption
-    types. No part of a token or a key is shown.
+    page. But do not open it to everybody: it names the keytab's SPNs, kvnos and
+    encryption types. No part of a token or a key is shown.
 
     :param keytab: what the ticket is compared with, as for `read_keytab`.
     :param service: of the acceptor.
@@ -56,7 +57,9 @@ def debug_page(
     return page(environ, start_response)
 
 
-def _conclusion(environ: WSGIEnvironment, found: Explanation | None) -> tuple[str, Rows]:
+def _conclusion(
+    environ: WSGIEnvironment, found: Explanation | None
+) -> tuple[str, Rows]:
     """What the middleware said, or where there is no middleware, what can be read."""
     identity = get_identity(environ)
     if identity:
@@ -101,5 +104,7 @@ def _is_address(host: str) -> bool:
 
 
 def _table(rows: Rows) -> str:
-    cells = (f"<dt>{escape(label)}</dt><dd>{escape(text)}</dd>\n" for label, text in rows)
+    cells = (
+        f"<dt>{escape(label)}</dt><dd>{escape(text)}</dd>\n" for label, text in rows
+    )
     return f"<dl>\n{''.join(cells)}</dl>\n"

@@ -6,15 +6,20 @@ from negotiate_wsgi.reasons import Reason
 
 
 class NegotiateError(Exception):
-    """Root of everything this package raises. A client's bad token raises nothing: it is a value."""
+    """Root of everything this package raises. A client's bad token raises nothing: it
+    is a value.
+    """
 
 
 class ConfigurationError(NegotiateError):
-    """An option is wrong. Raised at start-up, with a message that says what to write instead."""
+    """An option is wrong. Raised at start-up, with a message that says what to write
+    instead.
+    """
 
 
 class AcceptorError(NegotiateError):
-    """The acceptor cannot judge any token, through no fault of the client: the answer is 500.
+    """The acceptor cannot judge any token, through no fault of the client: the answer
+    is 500.
 
     :param reason: one of the reasons whose status is 500.
     :param detail: what exactly is wrong here: which keytab, which uid, which directory.

@@ -16,13 +16,16 @@ class Identity:
     :param principal: the full principal in MIT's notation, ``alice@EXAMPLE.TEST``.
     :param spn: the SPN of the key that opened the ticket, or None where no ticket came.
     :param source: ``"ticket"`` or ``"session"``: what said so in this request.
-    :param groups: those of the groups named in the configuration that the initiator is in.
+    :param groups: those of the groups named in the configuration that the initiator is
+        in.
     :param account: sAMAccountName in Active Directory's spelling, or None.
     :param sid: the account's security identifier in Active Directory, or None.
-    :param indicators: how the initiator signed on at the KDC (RFC 8129), as far as it says so.
+    :param indicators: how the initiator signed on at the KDC (RFC 8129), as far as it
+        says so.
 
     Escapes stay in the name, so that no two principals of a realm share one: that of
-    ``us\\@er@REALM`` is ``us\\@er``, and ``a\\/b`` (one component) is not ``a/b`` (two).
+    ``us\\@er@REALM`` is ``us\\@er``, and ``a\\/b`` (one component) is not ``a/b``
+    (two).
     """
 
     principal: str

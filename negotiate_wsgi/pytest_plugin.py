@@ -1,4 +1,6 @@
-"""Can my tests have it? Fixtures for pytest: a real realm, and clients with real tickets."""
+"""Can my tests have it? Fixtures for pytest: a real realm, and clients with real
+tickets.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +17,15 @@ if TYPE_CHECKING:
     from negotiate_wsgi.realm import Realm
     from negotiate_wsgi.testing import Initiator
 
-# What a fixture needs is imported where it is used: pytest loads this module in every project.
+# What a fixture needs is imported where it is used: pytest loads this module in every
+# project.
 
 
 @pytest.fixture(scope="session")
 def negotiate_users() -> Sequence[str]:
-    """Who has a ticket from the start. Others get theirs with the first request. To be overridden."""
+    """Who has a ticket from the start. Others get theirs with the first request. To be
+    overridden.
+    """
     return ("alice", "bob")
 
 
@@ -34,7 +39,9 @@ def negotiate_hosts() -> Sequence[str]:
 def negotiate_realm(
     negotiate_users: Sequence[str], negotiate_hosts: Sequence[str]
 ) -> Iterator[Realm]:
-    """One throwaway `Realm` for the whole run. The process lives in it: ``KRB5_KTNAME`` and so on."""
+    """One throwaway `Realm` for the whole run. The process lives in it: ``KRB5_KTNAME``
+    and so on.
+    """
     from negotiate_wsgi.realm import Realm
 
     realm = Realm(users=negotiate_users, hosts=negotiate_hosts)
@@ -48,7 +55,8 @@ def negotiate_realm(
 def negotiate_client(
     negotiate_realm: Realm, negotiate_hosts: Sequence[str]
 ) -> Callable[[Any], Any]:
-    """``negotiate_client(app).get("/", negotiate="alice")``: in process, with alice's ticket.
+    """``negotiate_client(app).get("/", negotiate="alice")``: in process, with alice's
+    ticket.
 
     *app* is any WSGI application; of a Flask application it is Flask's own test client.
     """
@@ -61,7 +69,8 @@ def negotiate_client(
 def negotiate_server(
     negotiate_realm: Realm, negotiate_hosts: Sequence[str]
 ) -> Iterator[Callable[[Any], Any]]:
-    """``negotiate_server(app)``: the same client, over HTTP, of a real server for as long as the test.
+    """``negotiate_server(app)``: the same client, over HTTP, of a real server for as
+    long as the test.
 
     It has the server's ``url``, for clients of your own.
     """
@@ -80,10 +89,16 @@ def negotiate_server(
         servers.append(server)
         target = {"target": f"http://127.0.0.1:{server.port}", "host": None}
         proxy = ProxyMiddleware(app, {"": target})
-        [options] = proxy.targets.values()  # it completes them; as a prefix it takes no "/"
+        [options] = (
+            proxy.targets.values()
+        )  # it completes them; as a prefix it takes no "/"
 
-        def over_http(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-            return proxy.proxy_to(options, environ["PATH_INFO"], "")(environ, start_response)
+        def over_http(
+            environ: WSGIEnvironment, start_response: StartResponse
+        ) -> Iterable[bytes]:
+            return proxy.proxy_to(options, environ["PATH_INFO"], "")(
+                environ, start_response
+            )
 
         client = client_of(over_http, _initiate(negotiate_realm, negotiate_hosts[0]))
         client.url = f"http://{negotiate_hosts[0]}:{server.port}"

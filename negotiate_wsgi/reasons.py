@@ -8,10 +8,12 @@ from logging import DEBUG, ERROR, WARNING
 
 
 class Reason(StrEnum):
-    """Why a request did not get an identity. The value is a stable code, fit for logs and metrics.
+    """Why a request did not get an identity. The value is a stable code, fit for logs
+    and metrics.
 
-    Each member has a ``status`` (the HTTP status it is answered with where sign-on is required),
-    a ``cause`` fit for the client's eyes, and a ``remedy`` for the administrator's.
+    Each member has a ``status`` (the HTTP status it is answered with where sign-on is
+    required), a ``cause`` fit for the client's eyes, and a ``remedy`` for the
+    administrator's.
     """
 
     status: int
@@ -28,10 +30,11 @@ class Reason(StrEnum):
 
     @property
     def level(self) -> int:
-        """Of its log record: an administrator sees what was refused without configuring anything.
+        """Of its log record: an administrator sees what was refused without configuring
+        anything.
 
-        DEBUG for a first request without credentials, WARNING for a refusal, ERROR where no
-        sign-on can work until somebody repairs something here.
+        DEBUG for a first request without credentials, WARNING for a refusal, ERROR
+        where no sign-on can work until somebody repairs something here.
         """
         if self is Reason.NO_CREDENTIALS:
             return DEBUG
@@ -144,7 +147,8 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True)
 class Refusal:
-    """An offered token that was refused, or a fault of ours that kept it from being judged.
+    """An offered token that was refused, or a fault of ours that kept it from being
+    judged.
 
     :param reason: the stable code, with cause and remedy.
     :param detail: what exactly was found, for the log; never a token or a key.

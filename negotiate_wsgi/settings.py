@@ -29,25 +29,28 @@ def protect(app: WSGIApplication | str, **settings: Any) -> NegotiateMiddleware:
 
         gunicorn "negotiate_wsgi:protect('myapp:app', hostname='www.example.com')"
 
-    *settings* are the options of `NegotiateMiddleware`, each of which may also be text: ``yes`` or
-    ``no``, words with spaces or commas between them, a number, or ``package.module:name`` for an
-    object. Beside them stand, for what would be an object in Python:
+    *settings* are the options of `NegotiateMiddleware`, each of which may also be text:
+    ``yes`` or ``no``, words with spaces or commas between them, a number, or
+    ``package.module:name`` for an object. Beside them stand, for what would be an
+    object in Python:
 
-    - ``secret_key_file`` for ``session``: a file with a key of 32 bytes or more in its first line,
-      and the keys of `SessionCookie`'s fallbacks, if any, in the following ones; or with one key
-      that is no text, and nothing else. The cookie's other options are ``session_max_age``,
-      ``session_name``, ``session_domain``, ``session_path``, ``session_secure`` and
-      ``session_samesite``.
-    - ``log_level``, such as ``WARNING``. Where neither the logger ``negotiate_wsgi`` nor the root
-      logger has a handler, that logger gets one, which writes to standard error, and the level
-      INFO unless another is given here.
+    - ``secret_key_file`` for ``session``: a file with a key of 32 bytes or more in its
+      first line, and the keys of `SessionCookie`'s fallbacks, if any, in the following
+      ones; or with one key that is no text, and nothing else. The cookie's other
+      options are ``session_max_age``, ``session_name``, ``session_domain``,
+      ``session_path``, ``session_secure`` and ``session_samesite``.
+    - ``log_level``, such as ``WARNING``. Where neither the logger ``negotiate_wsgi``
+      nor the root logger has a handler, that logger gets one, which writes to standard
+      error, and the level INFO unless another is given here.
     - ``gssapi`` for ``acceptor``: a `GssapiAcceptor`, which is then given ``service``,
       ``hostname`` and ``keytab``.
-    - ``exempt_paths``, ``exempt_prefixes`` and ``exempt_preflights`` for ``required``: the
-      arguments of `unless`.
+    - ``exempt_paths``, ``exempt_prefixes`` and ``exempt_preflights`` for ``required``:
+      the arguments of `unless`.
 
-    :param app: the application, or ``package.module:name``, or ``package.module:factory()``.
-    :raises ConfigurationError: *app* cannot be imported, or a setting is wrong or unknown.
+    :param app: the application, or ``package.module:name``, or
+        ``package.module:factory()``.
+    :raises ConfigurationError: *app* cannot be imported, or a setting is wrong or
+        unknown.
     """
     return _protect(app, settings, str)
 
@@ -81,7 +84,9 @@ def _protect(
     unknown = sorted(settings.keys() - _READERS.keys())
     if unknown:
         known = ", ".join(map(spell, _READERS))
-        raise ConfigurationError(f"no such setting: {', '.join(map(spell, unknown))} (of {known})")
+        raise ConfigurationError(
+            f"no such setting: {', '.join(map(spell, unknown))} (of {known})"
+        )
     _show_the_log(spell("log_level"), settings.get("log_level"))
     options = {
         name: _read(name, spell(name), value)
@@ -94,7 +99,9 @@ def _protect(
         _need_free("session", "secret_key_file", options, spell)
         options["session"] = _read_session(spell("secret_key_file"), key_file, session)
     elif session:
-        raise ConfigurationError(f"{spell('session_*')} needs {spell('secret_key_file')}")
+        raise ConfigurationError(
+            f"{spell('session_*')} needs {spell('secret_key_file')}"
+        )
     exempt = _taken("exempt_", options)
     if exempt:
         _need_free("required", "exempt_*", options, spell)
@@ -139,7 +146,9 @@ def _read_session(name: str, path: str, options: dict[str, Any]) -> SessionCooki
         content = Path(path).read_bytes()
         mode = Path(path).stat().st_mode
     except OSError as exc:
-        raise ConfigurationError(f"{name}={path!r} cannot be read: {exc.strerror}") from exc
+        raise ConfigurationError(
+            f"{name}={path!r} cannot be read: {exc.strerror}"
+        ) from exc
     if stat.S_ISREG(mode) and mode & (stat.S_IROTH | stat.S_IWOTH):
         raise ConfigurationError(
             f"{name}={path!r} is open to every user of this machine: write chmod o-rwx {path}"

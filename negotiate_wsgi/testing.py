@@ -1,4 +1,6 @@
-"""Can my tests have it, with no KDC? A realm that is only pretended, and clients that sign on."""
+"""Can my tests have it, with no KDC? A realm that is only pretended, and clients that
+sign on.
+"""
 
 from __future__ import annotations
 
@@ -56,9 +58,10 @@ class PretendRealm:
         assert client.get("/", negotiate="alice@EXAMPLE.TEST").status_code == 200
         assert client.get("/", negotiate=Reason.EXPIRED).status_code == 401
 
-    All but the acceptor is the real thing: header, policy, pages, mutual token, session. Tokens
-    are framed as a browser's are, are good for once, and are signed with a key that this object
-    alone has: nobody signs on to a server that was left with a realm like this.
+    All but the acceptor is the real thing: header, policy, pages, mutual token,
+    session. Tokens are framed as a browser's are, are good for once, and are signed
+    with a key that this object alone has: nobody signs on to a server that was left
+    with a realm like this.
 
     :param spn: of the service that the tickets are for.
     """
@@ -69,11 +72,15 @@ class PretendRealm:
         self._seen: set[bytes] = set()
 
     def token(self, negotiate: str | Reason) -> bytes:
-        """An initial token of the principal *negotiate*, or one that is refused for that reason."""
+        """An initial token of the principal *negotiate*, or one that is refused for
+        that reason.
+        """
         if negotiate is Reason.NO_CREDENTIALS:
             raise ValueError("to send no credentials, leave negotiate= out")
         if not isinstance(negotiate, Reason) and "@" not in negotiate:
-            raise ValueError(f"negotiate={negotiate!r}: write a principal, 'alice@EXAMPLE.TEST'")
+            raise ValueError(
+                f"negotiate={negotiate!r}: write a principal, 'alice@EXAMPLE.TEST'"
+            )
         named = {"reason" if isinstance(negotiate, Reason) else "principal": negotiate}
         ticket = _TICKET + json.dumps(named | {"nonce": secrets.token_hex()}).encode()
         krb5 = element(OID, KRB5)
@@ -84,7 +91,9 @@ class PretendRealm:
         return element(application(0), element(OID, SPNEGO), init)
 
     def accept(self, token: bytes) -> Accepted | Refused:
-        """What the token names. Raises `AcceptorError` for a reason whose status is 500."""
+        """What the token names. Raises `AcceptorError` for a reason whose status is
+        500.
+        """
         content = token[max(token.find(_TICKET), 0) :]
         ticket, signature = content[:-_SIGNATURE_SIZE], content[-_SIGNATURE_SIZE:]
         if not hmac.compare_digest(signature, self._sign(b"ticket", ticket)):
@@ -103,7 +112,9 @@ class PretendRealm:
     def proof(self, token: bytes) -> bytes:
         """The mutual token that answers *token*: a NegTokenResp, accept-completed."""
         state = element(context(0), element(ENUMERATED, b"\0"))
-        response = element(context(2), element(OCTET_STRING, self._sign(b"proof", token)))
+        response = element(
+            context(2), element(OCTET_STRING, self._sign(b"proof", token))
+        )
         return element(context(1), element(SEQUENCE, state, response))
 
     def initiator(self, negotiate: str | Reason) -> Initiator:
@@ -111,7 +122,9 @@ class PretendRealm:
         return _PretendInitiator(self, self.token(negotiate))
 
     def client(self, app: WSGIApplication) -> Any:
-        """A werkzeug ``Client`` of *app*, or Flask's own if *app* is Flask's, that signs on."""
+        """A werkzeug ``Client`` of *app*, or Flask's own if *app* is Flask's, that
+        signs on.
+        """
         return client_of(app, self.initiator)
 
     def _sign(self, purpose: bytes, content: bytes) -> bytes:
@@ -127,10 +140,11 @@ class _PretendInitiator:
 
 
 def client_of(app: Any, initiate: Callable[[Any], Initiator]) -> Any:
-    """A test client of *app* with ``negotiate=`` for each request: what *initiate* is given.
+    """A test client of *app* with ``negotiate=`` for each request: what *initiate* is
+    given.
 
-    The token is sent at once, as curl does, and the server has to prove itself in return: an
-    AssertionError says so where it does not.
+    The token is sent at once, as curl does, and the server has to prove itself in
+    return: an AssertionError says so where it does not.
     """
     is_flask = hasattr(app, "test_client")
     base: Any = type(app.test_client()) if is_flask else Client
@@ -140,7 +154,9 @@ def client_of(app: Any, initiate: Callable[[Any], Initiator]) -> Any:
             if negotiate is None:
                 return super().open(*args, **kwargs)
             if kwargs.get("follow_redirects"):
-                raise ValueError("negotiate= signs one request: follow redirects one by one")
+                raise ValueError(
+                    "negotiate= signs one request: follow redirects one by one"
+                )
             initiator = initiate(negotiate)
             headers = Headers(kwargs.pop("headers", None))
             headers["Authorization"] = write_token(initiator.token)
@@ -161,4 +177,6 @@ def _check_proof(response: TestResponse, initiator: Initiator) -> None:
     if response.status_code >= 400 and not proofs:
         return
     if len(proofs) != 1 or not initiator.trusts(proofs[0]):
-        raise AssertionError("the server has not proved itself: does anything guard this URL?")
+        raise AssertionError(
+            "the server has not proved itself: does anything guard this URL?"
+        )

@@ -1,4 +1,6 @@
-"""``negotiate_wsgi.wsgi:application``: what the variables ``NEGOTIATE_*`` say, for any server."""
+"""``negotiate_wsgi.wsgi:application``: what the variables ``NEGOTIATE_*`` say, for any
+server.
+"""
 
 import os
 

@@ -49,7 +49,9 @@ def make_link(request: Request) -> Response:
     return Response(f"{request.host_url}sent/{signer.sign('link').decode()}\n")
 
 
-def with_a_link(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+def with_a_link(
+    environ: WSGIEnvironment, start_response: StartResponse
+) -> Iterable[bytes]:
     try:
         signer.unsign(environ["PATH_INFO"].removeprefix("/"), max_age=LIFETIME)
     except BadSignature:

@@ -20,14 +20,18 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from negotiate_wsgi import Decision, NegotiateMiddleware
 
 decisions = Counter("negotiate_decisions", "Decisions", ["outcome", "reason", "source"])
-seconds = Histogram("negotiate_seconds", "Time until the decision", buckets=[1e-4, 1e-3, 1e-2, 0.1])
+seconds = Histogram(
+    "negotiate_seconds", "Time until the decision", buckets=[1e-4, 1e-3, 1e-2, 0.1]
+)
 token_size = Histogram(
     "negotiate_token_bytes", "Size of tokens", buckets=[2048, 8192, 16384, 65536]
 )
 
 
 def count(decision: Decision) -> None:
-    decisions.labels(decision.outcome, decision.reason or "", decision.source or "").inc()
+    decisions.labels(
+        decision.outcome, decision.reason or "", decision.source or ""
+    ).inc()
     seconds.observe(decision.seconds)
     if decision.token_size:
         token_size.observe(decision.token_size)
@@ -36,5 +40,6 @@ def count(decision: Decision) -> None:
 of_all_workers = CollectorRegistry()
 MultiProcessCollector(of_all_workers)  # type: ignore[no-untyped-call]
 application = DispatcherMiddleware(
-    NegotiateMiddleware(app, on_decision=count), {"/metrics": make_wsgi_app(of_all_workers)}
+    NegotiateMiddleware(app, on_decision=count),
+    {"/metrics": make_wsgi_app(of_all_workers)},
 )

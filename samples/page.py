@@ -17,7 +17,13 @@ from werkzeug.middleware.shared_data import SharedDataMiddleware
 from werkzeug.utils import redirect
 from werkzeug.wrappers import Request, Response
 
-from negotiate_wsgi import Identity, NegotiateMiddleware, SessionCookie, forget, get_identity
+from negotiate_wsgi import (
+    Identity,
+    NegotiateMiddleware,
+    SessionCookie,
+    forget,
+    get_identity,
+)
 
 ASSETS = Path(__file__).with_name("page")
 MAX_AGE = int(os.environ.get("MAX_AGE", "3600"))  # seconds
@@ -66,7 +72,9 @@ def show(identity: Identity, posted: str = "") -> Response:
     values = {key: escape(value) for key, value in values.items()}
     for source in ("ticket", "session"):
         tag = 'mark id="source"' if source == identity.source else "span"
-        values[source] = f'<{tag}><img src="/page/{source}.svg" alt=""> {source}</{tag[:4]}>'
+        values[source] = (
+            f'<{tag}><img src="/page/{source}.svg" alt=""> {source}</{tag[:4]}>'
+        )
     page = PAGE.format_map(values)
     return Response(page, mimetype="text/html")
 
@@ -76,7 +84,9 @@ def app(request: Request) -> Response:
     identity = get_identity(request.environ)
     assert identity is not None  # sign-on is required
     if request.method == "POST" and request.path == "/note":
-        return show(identity, f"{identity.principal} wrote: {request.form.get('note', '')}")
+        return show(
+            identity, f"{identity.principal} wrote: {request.form.get('note', '')}"
+        )
     if request.method == "POST" and request.path == "/leave":
         forget(request.environ)
         return redirect("/", 303)

@@ -18,4 +18,6 @@ if TYPE_CHECKING:
 def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
     user = environ.get("REMOTE_USER", "stranger")
     start_response("200 OK", [("Content-Type", "text/plain; charset=utf-8")])
-    return [f"Hello {user}\n".encode("latin-1")]  # a PEP 3333 string: UTF-8 seen as latin-1
+    return [
+        f"Hello {user}\n".encode("latin-1")
+    ]  # a PEP 3333 string: UTF-8 seen as latin-1

@@ -30,7 +30,9 @@ class RealmSecurityPolicy:
 
 
 def hello(request: Request) -> Response:
-    return Response(f"Hello {request.authenticated_userid}\n", content_type="text/plain")
+    return Response(
+        f"Hello {request.authenticated_userid}\n", content_type="text/plain"
+    )
 
 
 def main(global_config: Mapping[str, str], **settings: str) -> WSGIApplication:

@@ -21,7 +21,10 @@ from negotiate_wsgi.testing import PretendRealm
 def test_with_no_kdc() -> None:
     realm = PretendRealm()
     client = realm.client(NegotiateMiddleware(app, acceptor=realm))
-    assert client.get("/", negotiate="alice@EXAMPLE.TEST").text == "Hello alice@EXAMPLE.TEST\n"
+    assert (
+        client.get("/", negotiate="alice@EXAMPLE.TEST").text
+        == "Hello alice@EXAMPLE.TEST\n"
+    )
     assert client.get("/").status_code == 401
 
 

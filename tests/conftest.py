@@ -19,7 +19,9 @@ from negotiate_wsgi.acceptors import insight
 from negotiate_wsgi.realm import Realm
 
 CHROMIUM = (
-    {"executable_path": path} if (path := shutil.which("chromium")) else {"channel": "chromium"}
+    {"executable_path": path}
+    if (path := shutil.which("chromium"))
+    else {"channel": "chromium"}
 )
 FLAGS = [
     "--auth-server-allowlist=localhost,*.localhost", "--disable-gpu", "--no-first-run",
@@ -72,14 +74,24 @@ def a_fresh_second(monkeypatch):
 def realm(tmp_path_factory):
     pkinit = make_pkinit_identity(tmp_path_factory.mktemp("pkinit"))
     conf = {
-        "krb5_conf": {"realms": {"$realm": {"pkinit_anchors": f"FILE:{pkinit / 'ca.pem'}"}}},
+        "krb5_conf": {
+            "realms": {"$realm": {"pkinit_anchors": f"FILE:{pkinit / 'ca.pem'}"}}
+        },
         "kdc_conf": {
             "realms": {
-                "$realm": {"pkinit_identity": f"FILE:{pkinit / 'kdc.pem'},{pkinit / 'kdc.key'}"}
+                "$realm": {
+                    "pkinit_identity": f"FILE:{pkinit / 'kdc.pem'},{pkinit / 'kdc.key'}"
+                }
             }
         },
     }
-    hosts = ["localhost", "alias.test", "rotated.test", "stale-keytab.test", "wrong-key.test"]
+    hosts = [
+        "localhost",
+        "alias.test",
+        "rotated.test",
+        "stale-keytab.test",
+        "wrong-key.test",
+    ]
     with World(hosts=hosts, **conf) as realm, pytest.MonkeyPatch.context() as patch:
         for name, value in realm.environ.items():
             patch.setenv(name, value)
@@ -100,7 +112,9 @@ def _nothing_is_left_behind(request):
 
 
 def break_keys(realm):
-    realm.token("HTTP/rotated.test")  # the ticket is in the cache before the key changes
+    realm.token(
+        "HTTP/rotated.test"
+    )  # the ticket is in the cache before the key changes
     realm.kadmin("ktremove", "-k", realm.keytab, "HTTP/rotated.test", "all")
     realm.kadmin("ktadd", "-k", realm.keytab, "HTTP/rotated.test")
     realm.kadmin("cpw", "-randkey", "HTTP/stale-keytab.test")
@@ -128,11 +142,25 @@ def make_pkinit_identity(directory):
     )
 
     def openssl(*arguments):
-        subprocess.run(["openssl", *arguments], cwd=directory, check=True, capture_output=True)
+        subprocess.run(
+            ["openssl", *arguments], cwd=directory, check=True, capture_output=True
+        )
 
     new_key = ["-newkey", "rsa:2048", "-nodes"]
-    openssl("req", "-x509", *new_key, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=CA")
-    openssl("req", *new_key, "-keyout", "kdc.key", "-out", "kdc.csr", "-subj", "/CN=KDC")
+    openssl(
+        "req",
+        "-x509",
+        *new_key,
+        "-keyout",
+        "ca.key",
+        "-out",
+        "ca.pem",
+        "-subj",
+        "/CN=CA",
+    )
+    openssl(
+        "req", *new_key, "-keyout", "kdc.key", "-out", "kdc.csr", "-subj", "/CN=KDC"
+    )
     openssl("x509", "-req", "-in", "kdc.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-out",
             "kdc.pem", "-CAcreateserial", "-extfile", "kdc.ext", "-extensions", "kdc")  # fmt: skip
     return directory
@@ -152,8 +180,13 @@ def expired_ccache(realm):
     """Alice's ticket of three days ago, which her client believes to be good still."""
     port = sites.free_port()
     confs = {}
-    for variable, name in [("KRB5_CONFIG", "krb5.conf"), ("KRB5_KDC_PROFILE", "kdc.conf")]:
-        text = (realm.directory / name).read_text().replace(str(realm.kdc_port), str(port))
+    for variable, name in [
+        ("KRB5_CONFIG", "krb5.conf"),
+        ("KRB5_KDC_PROFILE", "kdc.conf"),
+    ]:
+        text = (
+            (realm.directory / name).read_text().replace(str(realm.kdc_port), str(port))
+        )
         confs[variable] = str(realm.directory / f"past-{name}")
         (realm.directory / f"past-{name}").write_text(text)
     past = ["faketime", "-f", "-3d"]
@@ -171,7 +204,9 @@ def expired_ccache(realm):
         kvno = [*past, "kvno", "-c", ccache, "HTTP/localhost"]
         subprocess.run(kvno, env=environ, check=True)
     finally:
-        for pid in sites.children(kdc.pid):  # the KDC; faketime itself tidies up and follows
+        for pid in sites.children(
+            kdc.pid
+        ):  # the KDC; faketime itself tidies up and follows
             os.kill(pid, signal.SIGTERM)
         kdc.wait()
     prolong(ccache, 4 * 86_400)
@@ -221,7 +256,9 @@ def site_where(kind, variable, value):
 
 @pytest.fixture(params=sites.KINDS)
 def site_without_keytab(request, realm):
-    yield from site_where(request.param, "KRB5_KTNAME", str(realm.directory / "no-such-keytab"))
+    yield from site_where(
+        request.param, "KRB5_KTNAME", str(realm.directory / "no-such-keytab")
+    )
 
 
 @pytest.fixture(params=sites.KINDS)

@@ -23,7 +23,8 @@ SPELLINGS = [
 FORGED = [f"{spell(name)}: /forged" for name in NAMES for spell in SPELLINGS]
 #: Names of other things, which are to arrive.
 GENUINE = [
-    f"{name}: genuine" for name in ("X-Auth-Token", "X-Remote", "X-User-Agent", "User-Agent")
+    f"{name}: genuine"
+    for name in ("X-Auth-Token", "X-Remote", "X-User-Agent", "User-Agent")
 ]
 
 
@@ -39,7 +40,9 @@ def told(url, headers):
 
 def batched(headers, at_once=50):
     """Servers refuse a request with more than 100 headers."""
-    return [headers[start : start + at_once] for start in range(0, len(headers), at_once)]
+    return [
+        headers[start : start + at_once] for start in range(0, len(headers), at_once)
+    ]
 
 
 def forged(environ):
@@ -49,5 +52,8 @@ def forged(environ):
 
 
 def is_told_all(environ, headers):
-    keys = {"HTTP_" + header.partition(":")[0].upper().replace("-", "_") for header in headers}
+    keys = {
+        "HTTP_" + header.partition(":")[0].upper().replace("-", "_")
+        for header in headers
+    }
     return keys <= environ.keys()

@@ -11,7 +11,13 @@ from wsgiref.validate import validator
 
 import sites
 
-from negotiate_wsgi import Accepted, Identity, NegotiateMiddleware, get_identity, get_refusal
+from negotiate_wsgi import (
+    Accepted,
+    Identity,
+    NegotiateMiddleware,
+    get_identity,
+    get_refusal,
+)
 
 # OIDs in DER: RFC 4178 section 3, RFC 4121 section 1, [MS-SPNG] section 1.9.
 SPNEGO = bytes.fromhex("06062b0601050502")
@@ -46,7 +52,13 @@ KEY_BYTES = b"a key of 32 bytes, to be kept..."
 
 
 def keytab_entry(
-    name="HTTP/www.test", realm=b"R", kvno=1, enctype=18, key=KEY_BYTES, tail=b"", order=">"
+    name="HTTP/www.test",
+    realm=b"R",
+    kvno=1,
+    enctype=18,
+    key=KEY_BYTES,
+    tail=b"",
+    order=">",
 ):
     """An entry of a keytab of version 2; of version 1 with the byte order of this machine, ``=``."""
     components = [part.encode() if isinstance(part, str) else part for part in
@@ -63,14 +75,22 @@ def keytab_entry(
 
 
 def ap_req_token(
-    components=(b"HTTP", b"www.test"), realm=b"R", kvno=3, enctype=18, mech=KRB5, size=99
+    components=(b"HTTP", b"www.test"),
+    realm=b"R",
+    kvno=3,
+    enctype=18,
+    mech=KRB5,
+    size=99,
 ):
     """A token of krb5 with a ticket as RFC 4120 sections 5.3 and 5.5.1 have it."""
     names = [der(0x1B, component) for component in components]
     name = der(0x30, der(0xA0, der(2, b"\2")), der(0xA1, der(0x30, *names)))
     numbered = [] if kvno is None else [der(0xA1, der(2, kvno.to_bytes(5, "big")))]
     sealed = der(
-        0x30, der(0xA0, der(2, bytes([enctype]))), *numbered, der(0xA2, der(4, bytes(size)))
+        0x30,
+        der(0xA0, der(2, bytes([enctype]))),
+        *numbered,
+        der(0xA2, der(4, bytes(size))),
     )
     parts = [
         der(0xA0, der(2, b"\5")),
@@ -79,7 +99,11 @@ def ap_req_token(
         der(0xA3, sealed),
     ]
     ticket = der(0xA3, der(0x61, der(0x30, *parts)))
-    numbers = [der(0xA0, der(2, b"\5")), der(0xA1, der(2, b"\x0e")), der(0xA2, der(3, bytes(5)))]
+    numbers = [
+        der(0xA0, der(2, b"\5")),
+        der(0xA1, der(2, b"\x0e")),
+        der(0xA2, der(3, bytes(5))),
+    ]
     request = der(0x6E, der(0x30, *numbers, ticket, der(0xA4, sealed)))
     return der(0x60, mech, b"\1\0", request)
 
@@ -118,13 +142,17 @@ def app(environ, start_response):
     identity, refusal = get_identity(environ), get_refusal(environ)
     start_response("200 OK", [("Content-Type", "text/plain")])
     name = identity and identity.name
-    return [f"{environ.get('REMOTE_USER')} {name} {refusal and refusal.reason}".encode()]
+    return [
+        f"{environ.get('REMOTE_USER')} {name} {refusal and refusal.reason}".encode()
+    ]
 
 
 def site_of(result=ALICE, inner=app, **options):
     """*inner* behind the middleware, with a `NamedAcceptor` that answers *result*."""
     acceptor = NamedAcceptor(result)
-    site = sites.WsgiSite(NegotiateMiddleware(validator(inner), acceptor=acceptor, **options))
+    site = sites.WsgiSite(
+        NegotiateMiddleware(validator(inner), acceptor=acceptor, **options)
+    )
     site.acceptor = acceptor
     return site
 
@@ -147,7 +175,9 @@ def processes_with(directory):
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            known = (process / "environ").read_bytes() + (process / "cmdline").read_bytes()
+            known = (process / "environ").read_bytes() + (
+                process / "cmdline"
+            ).read_bytes()
         except OSError:
             continue
         if str(directory).encode() in known:
@@ -171,7 +201,9 @@ class BrowserServer(sites.HttpSite):
         self._host = host
         self.move_clock(0)
         own = {
-            "PYTHONPATH": os.pathsep.join([str(sites.TESTS), str(sites.TESTS.parent / "samples")]),
+            "PYTHONPATH": os.pathsep.join(
+                [str(sites.TESTS), str(sites.TESTS.parent / "samples")]
+            ),
             "SECRET_KEY": "a key of thirty-two bytes or more",
             "CLOCK": str(self._clock),
         }
@@ -197,7 +229,11 @@ class BrowserServer(sites.HttpSite):
         return [line.split() for line in self._log.read_text().splitlines()]
 
     def statuses(self, path):
-        return [int(status) for status, _, requested, _ in self.requests if requested == path]
+        return [
+            int(status)
+            for status, _, requested, _ in self.requests
+            if requested == path
+        ]
 
 
 def screenshot(page, name):

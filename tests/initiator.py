@@ -60,7 +60,11 @@ def prolong(ccache, seconds):
             int.from_bytes(data[at + i : at + i + 4], "big") for i in (0, 4, 8, 12)
         )
         # authtime, starttime, endtime and renew_till stand in a row in the file's format.
-        if auth > 1_700_000_000 and 0 <= start - auth < 60 and 0 < end - start <= 90_000:
+        if (
+            auth > 1_700_000_000
+            and 0 <= start - auth < 60
+            and 0 < end - start <= 90_000
+        ):
             data[at + 8 : at + 12] = (end + seconds).to_bytes(4, "big")
     Path(ccache).write_bytes(data)
 

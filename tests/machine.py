@@ -27,8 +27,15 @@ def as_a_user():
     if os.geteuid() != 0:
         return []
     need_user_namespaces()
-    daemon = pwd.getpwnam("daemon")  # some user that has a name everywhere: Apache wants one
-    return ["unshare", "--user", f"--map-user={daemon.pw_uid}", f"--map-group={daemon.pw_gid}"]
+    daemon = pwd.getpwnam(
+        "daemon"
+    )  # some user that has a name everywhere: Apache wants one
+    return [
+        "unshare",
+        "--user",
+        f"--map-user={daemon.pw_uid}",
+        f"--map-group={daemon.pw_gid}",
+    ]
 
 
 def need_user_namespaces():
@@ -55,7 +62,10 @@ class AdministeredRealm(Realm):
     def __init__(self, **options):
         admin = f"127.0.0.1:{sites.free_port()}"
         ports = dict.fromkeys(("kadmind_port", "kpasswd_port"))
-        listen = {"kadmind_listen": admin, "kpasswd_listen": f"127.0.0.1:{sites.free_port()}"}
+        listen = {
+            "kadmind_listen": admin,
+            "kpasswd_listen": f"127.0.0.1:{sites.free_port()}",
+        }
         super().__init__(
             krb5_conf={"realms": {"$realm": {"admin_server": admin}}},
             kdc_conf={"realms": {"$realm": ports | listen}},
@@ -145,7 +155,11 @@ class Machine:
 
     def type(self, command):
         """Types a command as it stands, and the password where it is asked for; returns what it says."""
-        shell = ["bash", "-c", f"{command}\ncode=$?; env -0 >{self.directory}/environ; exit $code"]
+        shell = [
+            "bash",
+            "-c",
+            f"{command}\ncode=$?; env -0 >{self.directory}/environ; exit $code",
+        ]
         pid, terminal = pty.fork()
         if pid == 0:
             os.execvpe((self.prefix + shell)[0], self.prefix + shell, self.environ)
@@ -156,7 +170,9 @@ class Machine:
             except OSError:  # the terminal's other side is closed
                 break
             if asked := re.search(rb"Password for (\S+?)@[^:\n]*: $", said):
-                os.write(terminal, self.realm.password(asked[1].decode()).encode() + b"\n")
+                os.write(
+                    terminal, self.realm.password(asked[1].decode()).encode() + b"\n"
+                )
                 said += b"\n"
         os.close(terminal)
         _, status = os.waitpid(pid, 0)

@@ -17,7 +17,9 @@ from machine import as_a_user
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
 ENVIRON = {
-    **{name: value for name, value in os.environ.items() if not name.startswith("KRB5")},
+    **{
+        name: value for name, value in os.environ.items() if not name.startswith("KRB5")
+    },
     "PATH": f"{BIN}:{os.environ['PATH']}:/usr/sbin",
     "VIRTUAL_ENV": sys.prefix,
 }
@@ -47,7 +49,9 @@ def copy_samples(directory, **texts):
         free.add(str(sites.free_port()))
     ports = dict(zip(PORTS, free, strict=True))
     samples = Path(directory) / "samples"
-    shutil.copytree(ROOT / "samples", samples, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        ROOT / "samples", samples, ignore=shutil.ignore_patterns("__pycache__")
+    )
     for path in samples.iterdir():
         if path.is_file():
             text = texts.get(path.name, path.read_text())
@@ -61,7 +65,10 @@ def documented(sample, samples):
     command = re.search(r"^Run +(.*)$", text, re.MULTILINE)[1]
     expect = re.search(r"^Expect +((?:.*\n)+?)(?:\"|\n)", text, re.MULTILINE)[1]
     command = re.sub(r" {3,}\(.*", "", command)
-    lines = [re.sub(r" {3,}\(in the realm.*", "", line.strip()) for line in expect.splitlines()]
+    lines = [
+        re.sub(r" {3,}\(in the realm.*", "", line.strip())
+        for line in expect.splitlines()
+    ]
     return command, list(zip(lines[::2], lines[1::2], strict=True))
 
 
@@ -77,7 +84,9 @@ class RunningSample:
         self.directory = Path(directory)
         copy_samples(directory, **texts)
         command, self.conversation = documented(sample, self.directory / "samples")
-        prefix = as_a_user() if "apache2" in command else []  # Apache refuses to be root
+        prefix = (
+            as_a_user() if "apache2" in command else []
+        )  # Apache refuses to be root
         self._process = subprocess.Popen(
             [*prefix, "bash", "-c", f"exec {command} {options}"], cwd=directory,
             env={**ENVIRON, "TMPDIR": str(directory)},
@@ -98,7 +107,10 @@ class RunningSample:
         """What a client's command prints, in the sample's realm."""
         command = command.replace("curl", "curl --silent")
         done = subprocess.run(
-            ["bash", "-c", f". {self.join}; {command}"], env=ENVIRON, capture_output=True, text=True
+            ["bash", "-c", f". {self.join}; {command}"],
+            env=ENVIRON,
+            capture_output=True,
+            text=True,
         )
         return done.stdout.strip()
 

@@ -33,7 +33,9 @@ class Answer:
 
     @property
     def challenges(self):
-        return [value for name, value in self.headers if name.lower() == "www-authenticate"]
+        return [
+            value for name, value in self.headers if name.lower() == "www-authenticate"
+        ]
 
     @property
     def text(self):
@@ -67,7 +69,14 @@ class WsgiSite:
         self.application = validator(application)
 
     def request(
-        self, path, authorization=None, *, method="GET", headers=(), body=b"", base_url=None
+        self,
+        path,
+        authorization=None,
+        *,
+        method="GET",
+        headers=(),
+        body=b"",
+        base_url=None,
     ):
         path, _, query = path.partition("?")
         builder = EnvironBuilder(
@@ -95,7 +104,13 @@ class HttpSite:
     """An application behind a server of *kind*, started by *prefix*, with more *arguments*."""
 
     def __init__(
-        self, kind, application="table_app:application", *, prefix=(), arguments=(), **environ
+        self,
+        kind,
+        application="table_app:application",
+        *,
+        prefix=(),
+        arguments=(),
+        **environ,
     ):
         self.kind = kind
         self.port = free_port()
@@ -158,7 +173,9 @@ def open_site(kind):
 
         # wsgiref.validate on both sides: as the server sees us, and as the application does.
         return WsgiSite(
-            DispatcherMiddleware(table_app.app, table_app.guarded(validator(table_app.app)))
+            DispatcherMiddleware(
+                table_app.app, table_app.guarded(validator(table_app.app))
+            )
         )
     return HttpSite(kind)
 

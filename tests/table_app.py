@@ -9,7 +9,13 @@ import sys
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.wrappers import Request
 
-from negotiate_wsgi import NegotiateMiddleware, SessionCookie, forget, get_identity, get_refusal
+from negotiate_wsgi import (
+    NegotiateMiddleware,
+    SessionCookie,
+    forget,
+    get_identity,
+    get_refusal,
+)
 
 TEXT = [("Content-Type", "text/plain")]
 CONSTANT_HEADERS = [("Content-Type", "text/plain"), ("X-Constant", "yes")]
@@ -111,11 +117,15 @@ BEHAVIOURS = {
     "404": status("404 Not Found"),
     "500": status("500 Internal Server Error"),
     "401": status("401 Unauthorized"),
-    "401-basic": status("401 Unauthorized", [*TEXT, ("WWW-Authenticate", 'Basic realm="x"')]),
+    "401-basic": status(
+        "401 Unauthorized", [*TEXT, ("WWW-Authenticate", 'Basic realm="x"')]
+    ),
     "401-negotiate": status(
         "401 Unauthorized", [*TEXT, ("WWW-Authenticate", 'Basic realm="x", Negotiate')]
     ),
-    "proof-of-its-own": status("200 OK", [*TEXT, ("WWW-Authenticate", "Negotiate YXBw")]),
+    "proof-of-its-own": status(
+        "200 OK", [*TEXT, ("WWW-Authenticate", "Negotiate YXBw")]
+    ),
     "stream": stream,
     "closable": closable,
     "write": write,
@@ -156,11 +166,17 @@ def guarded(app):
         "/required": NegotiateMiddleware(app),
         "/optional": outer_layer_says_root(NegotiateMiddleware(app, required=False)),
         "/spoofed": outer_layer_says_root(NegotiateMiddleware(app)),
-        "/by-path": NegotiateMiddleware(app, required=lambda e: e["PATH_INFO"] != "/open"),
+        "/by-path": NegotiateMiddleware(
+            app, required=lambda e: e["PATH_INFO"] != "/open"
+        ),
         "/other-realm-only": NegotiateMiddleware(app, realms=["OTHER.TEST"]),
         "/own-realm-only": NegotiateMiddleware(app, realms=["EXAMPLE.TEST"]),
-        "/stripped": NegotiateMiddleware(app, realms=["EXAMPLE.TEST"], strip_realm=True),
-        "/alice-only": NegotiateMiddleware(app, authorize=lambda who: who.name == "alice"),
+        "/stripped": NegotiateMiddleware(
+            app, realms=["EXAMPLE.TEST"], strip_realm=True
+        ),
+        "/alice-only": NegotiateMiddleware(
+            app, authorize=lambda who: who.name == "alice"
+        ),
         "/authorize-fails": NegotiateMiddleware(app, authorize=fail),
         "/localhost-only": NegotiateMiddleware(app, hostname="LocalHost"),
         "/session": NegotiateMiddleware(app, session=SESSION),
@@ -168,9 +184,12 @@ def guarded(app):
         "/session-alice-only": NegotiateMiddleware(
             app, session=SESSION, authorize=lambda who: who.name == "alice"
         ),
-        "/own-pages-only": NegotiateMiddleware(app, trusted_origins=["https://portal.test"]),
+        "/own-pages-only": NegotiateMiddleware(
+            app, trusted_origins=["https://portal.test"]
+        ),
         "/twice": NegotiateMiddleware(
-            NegotiateMiddleware(NegotiateMiddleware(app), hostname="localhost"), required=False
+            NegotiateMiddleware(NegotiateMiddleware(app), hostname="localhost"),
+            required=False,
         ),
     }
 

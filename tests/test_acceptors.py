@@ -74,7 +74,9 @@ def test_verdict_is_read_by_another_layer_in_the_light_of_its_own_target():
 
 
 def test_tokens_are_not_shown():
-    verdict = Verdict(Credential("secret"), object(), accepted("alice@R", None, b"secret"))
+    verdict = Verdict(
+        Credential("secret"), object(), accepted("alice@R", None, b"secret")
+    )
     assert "secret" not in repr(verdict)
 
 
@@ -164,7 +166,9 @@ def test_contract_an_spn_of_another_service_is_not_even_opened(make, realm):
 
 def test_contract_the_service_in_clear_text_has_no_case(make, realm):
     """Active Directory issues tickets for whatever case a client asks with."""
-    accepted = make().accept(relabelled(realm.token("HTTP/alias.test"), b"HTTP", b"hTTp"))
+    accepted = make().accept(
+        relabelled(realm.token("HTTP/alias.test"), b"HTTP", b"hTTp")
+    )
     assert accepted.identity.spn == "HTTP/alias.test@EXAMPLE.TEST"
 
 
@@ -255,7 +259,9 @@ def test_contract_any_spn_of_the_key_may_be_ours(make, realm, account):
     host = relabelled(realm.token(account.spn), b"HTTP", b"host")
     assert make().accept(host).reason is Reason.WRONG_SERVICE
     # Nor is the door open for a service whose key it is not.
-    account.write(("host/web.test", 1, account.keys), (account.spn, 1, other_keys(account)))
+    account.write(
+        ("host/web.test", 1, account.keys), (account.spn, 1, other_keys(account))
+    )
     refused = make().accept(realm.token(account.spn))
     assert refused.reason is Reason.WRONG_SERVICE
     assert refused.spn == "host/web.test@EXAMPLE.TEST"
@@ -267,14 +273,19 @@ def test_contract_the_name_that_the_ticket_has_comes_first(make, realm, account)
         ("HTTP/a.test", 1, account.keys),
         (account.spn, 1, account.keys),
     )
-    assert make().accept(realm.token(account.spn)).identity.spn == f"{account.spn}@EXAMPLE.TEST"
+    assert (
+        make().accept(realm.token(account.spn)).identity.spn
+        == f"{account.spn}@EXAMPLE.TEST"
+    )
 
 
 def test_contract_a_shared_key_opens_for_the_host_that_is_wanted(make, realm, account):
     account.write((account.spn, 1, account.keys), ("HTTP/wanted.test", 1, account.keys))
     accepted = make(hostname="wanted.test").accept(realm.token(account.spn))
     assert accepted.identity.spn == "HTTP/wanted.test@EXAMPLE.TEST"
-    account.write((account.spn, 1, account.keys), ("HTTP/wanted.test", 1, other_keys(account)))
+    account.write(
+        (account.spn, 1, account.keys), ("HTTP/wanted.test", 1, other_keys(account))
+    )
     refused = make(hostname="wanted.test").accept(realm.token(account.spn))
     assert refused.reason is Reason.WRONG_SERVICE
     assert refused.spn == f"{account.spn}@EXAMPLE.TEST"
@@ -284,11 +295,15 @@ def test_contract_a_key_that_is_not_shared_does_not_open(make, realm, account):
     """host/ has a key of its own beside one that it shared with us: which one it was is what counts."""
     shared = other_keys(account)
     account.write(
-        ("host/web.test", 1, account.keys), ("host/web.test", 2, shared), (account.spn, 2, shared)
+        ("host/web.test", 1, account.keys),
+        ("host/web.test", 2, shared),
+        (account.spn, 2, shared),
     )
     kvno = b"\xa1\x03\x02\x01"
     for claimed in (b"\1", b"\2"):
-        token = realm.token(account.spn).replace(kvno + b"\1\xa2", kvno + claimed + b"\xa2", 1)
+        token = realm.token(account.spn).replace(
+            kvno + b"\1\xa2", kvno + claimed + b"\xa2", 1
+        )
         assert Ticket.of(token).kvno == ord(claimed)
         refused = make().accept(token)
         assert refused.reason is Reason.WRONG_SERVICE
@@ -305,7 +320,10 @@ def test_contract_an_older_key_of_ours_opens(make, realm, account):
     ("options", "missing"),
     [
         ({"hostname": "wrong.test"}, "no key for HTTP/wrong.test, but for "),
-        ({"hostname": ["b.test", "a.test"]}, "no key for HTTP/a.test or HTTP/b.test, but for "),
+        (
+            {"hostname": ["b.test", "a.test"]},
+            "no key for HTTP/a.test or HTTP/b.test, but for ",
+        ),
         ({"service": "rest"}, "no key for rest/ and any host, but for "),
     ],
     ids=["hostname", "hostnames", "service"],
@@ -331,22 +349,29 @@ def test_contract_keytab_of_the_kind_that_is_written_to(make, realm, monkeypatch
     assert refused.reason is Reason.SPN_NOT_IN_KEYTAB
     assert "HTTP/localhost@EXAMPLE.TEST kvno 1" in refused.detail
     monkeypatch.setenv("KRB5_KTNAME", "WRFILE:/no/such/keytab")
-    with pytest.raises(AcceptorError, match="the keytab /no/such/keytab does not exist"):
+    with pytest.raises(
+        AcceptorError, match="the keytab /no/such/keytab does not exist"
+    ):
         make().accept(realm.token())
 
 
 def test_contract_hostname(make, realm):
     only = make(hostname=["LOCALHOST"])
-    assert only.accept(realm.token("HTTP/no-key.test")).reason is Reason.SPN_NOT_IN_KEYTAB
+    assert (
+        only.accept(realm.token("HTTP/no-key.test")).reason is Reason.SPN_NOT_IN_KEYTAB
+    )
     assert only.accept(realm.token()).identity.principal == "alice@EXAMPLE.TEST"
     assert only.accept(realm.token("HTTP/alias.test")).reason is Reason.WRONG_SERVICE
     assert (
-        make().accept(realm.token("HTTP/alias.test")).identity.spn == "HTTP/alias.test@EXAMPLE.TEST"
+        make().accept(realm.token("HTTP/alias.test")).identity.spn
+        == "HTTP/alias.test@EXAMPLE.TEST"
     )
 
 
 def test_contract_service(make, realm):
-    assert isinstance(make(service="host").accept(realm.token("host/localhost")), Accepted)
+    assert isinstance(
+        make(service="host").accept(realm.token("host/localhost")), Accepted
+    )
     assert make(service="host").accept(realm.token()).reason is Reason.WRONG_SERVICE
 
 
@@ -383,7 +408,9 @@ def test_contract_garbage(make, realm):
         assert make().accept(garbage).reason.status == 401
 
 
-@pytest.mark.parametrize("mechanism", [IAKERB, SPNEGO_OID, NTLM], ids=["iakerb", "spnego", "ntlm"])
+@pytest.mark.parametrize(
+    "mechanism", [IAKERB, SPNEGO_OID, NTLM], ids=["iakerb", "spnego", "ntlm"]
+)
 def test_contract_another_mechanism_inside_is_the_clients_fault(make, realm, mechanism):
     """The screening refuses it; an acceptor that is asked all the same finds no fault of ours."""
     inside = der(0xA2, der(0x04, der(0x60, mechanism, b"\1\0ticket")))
@@ -413,7 +440,9 @@ def test_contract_the_words_of_an_spn_are_no_fault_of_ours(make, realm, host):
 
 
 def test_contract_needs_another_leg(make, realm):
-    offers_only = der(0x60, SPNEGO_OID, der(0xA0, der(0x30, der(0xA0, der(0x30, KRB5_OID)))))
+    offers_only = der(
+        0x60, SPNEGO_OID, der(0xA0, der(0x30, der(0xA0, der(0x30, KRB5_OID))))
+    )
     assert screen(offers_only) is None
     assert make().accept(offers_only).reason is Reason.NEEDS_ANOTHER_LEG
 
@@ -471,7 +500,10 @@ def test_contract_no_dns(make, realm, monkeypatch, tmp_path):
     looked_up = [
         line
         for line in trace.read_text().splitlines()
-        if "resolv.conf" in line or "nsswitch" in line or "AF_INET" in line or "/etc/hosts" in line
+        if "resolv.conf" in line
+        or "nsswitch" in line
+        or "AF_INET" in line
+        or "/etc/hosts" in line
     ]
     assert looked_up == []
     assert "libkrb5" in trace.read_text()  # it has traced what it was to trace
@@ -482,7 +514,10 @@ def test_contract_threads_do_not_mix_users(make, realm):
     users = ["alice", "bob"]
     spns = ["HTTP/localhost", "HTTP/alias.test"]
     work = [
-        (user, spn, realm.token(spn, user)) for user in users for spn in spns for _ in range(40)
+        (user, spn, realm.token(spn, user))
+        for user in users
+        for spn in spns
+        for _ in range(40)
     ]
 
     def run(part):

@@ -7,7 +7,9 @@ from helpers import HTML, is_asked, is_let_in, negotiate
 from initiator import KRB5, Initiator
 
 NTLM_BARE = b"NTLMSSP\0" + bytes(24)
-NTLM_FIRST = bytes.fromhex("601c06062b0601050502a0123010a00e300c060a2b06010401823702020a")
+NTLM_FIRST = bytes.fromhex(
+    "601c06062b0601050502a0123010a00e300c060a2b06010401823702020a"
+)
 
 
 # --- no credentials ---
@@ -90,7 +92,14 @@ def test_valid_token_not_required(site, realm):
 
 @pytest.mark.parametrize(
     ("behaviour", "status"),
-    [("redirect", 302), ("204", 204), ("304", 304), ("404", 404), ("500", 500), ("stream", 200)],
+    [
+        ("redirect", 302),
+        ("204", 204),
+        ("304", 304),
+        ("404", 404),
+        ("500", 500),
+        ("stream", 200),
+    ],
 )
 def test_valid_token_proof_on_every_final_status(site, realm, behaviour, status):
     initiator = realm.initiator()
@@ -103,7 +112,9 @@ def test_valid_token_proof_on_every_final_status(site, realm, behaviour, status)
 
 def test_valid_token_replaces_a_proof_of_the_apps_own(site, realm):
     initiator = realm.initiator()
-    [proof] = site.request("/required/?do=proof-of-its-own", initiator.authorization).challenges
+    [proof] = site.request(
+        "/required/?do=proof-of-its-own", initiator.authorization
+    ).challenges
     assert initiator.trusts(proof)
 
 
@@ -129,7 +140,9 @@ def test_valid_token_bare_krb5(site, realm):
 
 def test_valid_token_for_an_alias_and_for_given_hosts(site, realm):
     assert is_let_in(site.request("/required/", realm.authorization("HTTP/alias.test")))
-    assert is_asked(site.request("/localhost-only/", realm.authorization("HTTP/alias.test")))
+    assert is_asked(
+        site.request("/localhost-only/", realm.authorization("HTTP/alias.test"))
+    )
     assert is_let_in(site.request("/localhost-only/", realm.authorization()))
 
 
@@ -150,7 +163,13 @@ def wrong_tokens(realm):
     valid = realm.token()
     relabelled = realm.token("host/localhost").replace(b"\x04host", b"\x04HTTP", 1)
     return {
-        "malformed": [b"", b"garbage", valid[:-1], valid[: len(valid) // 2], valid + b"\0"],
+        "malformed": [
+            b"",
+            b"garbage",
+            valid[:-1],
+            valid[: len(valid) // 2],
+            valid + b"\0",
+        ],
         "wrong-service": [
             realm.token("host/localhost"),
             realm.token("nfs/localhost"),
@@ -291,7 +310,9 @@ def test_body_of_a_refused_request(site, size):
 
 
 def test_body_of_an_accepted_request(site, realm):
-    answer = site.request("/required/", realm.authorization(), method="POST", body=b"x" * 1000)
+    answer = site.request(
+        "/required/", realm.authorization(), method="POST", body=b"x" * 1000
+    )
     assert is_let_in(answer)
 
 
@@ -299,7 +320,8 @@ def test_body_of_an_accepted_request(site, realm):
 
 
 @pytest.mark.parametrize(
-    "behaviour", ["stream", "closable", "write", "exc_info", "file_wrapper", "404", "redirect"]
+    "behaviour",
+    ["stream", "closable", "write", "exc_info", "file_wrapper", "404", "redirect"],
 )
 def test_app_behaves_as_without_us(site, realm, behaviour):
     with_us = site.request(f"/required/?do={behaviour}", realm.authorization())
@@ -365,7 +387,10 @@ def test_session_cookie_no_authorization(site, realm):
         assert "type=Negotiate" in answer.text
         assert "spn=None, source='session'" in answer.text
         assert answer.challenges == []
-        assert (answer.header("Cache-Control"), answer.header("Vary")) == ("private", "Cookie")
+        assert (answer.header("Cache-Control"), answer.header("Vary")) == (
+            "private",
+            "Cookie",
+        )
         assert answer.header("Set-Cookie") is None
     assert is_asked(site.request("/session/"))
     assert is_asked(with_cookie(site, "/required/", cookie))
@@ -406,7 +431,10 @@ def test_session_forgotten(site, realm):
 def test_another_sites_page(site, realm):
     def post(origin):
         return site.request(
-            "/own-pages-only/", realm.authorization(), method="POST", headers=[("Origin", origin)]
+            "/own-pages-only/",
+            realm.authorization(),
+            method="POST",
+            headers=[("Origin", origin)],
         )
 
     answer = post("https://evil.test")

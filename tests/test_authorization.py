@@ -1,7 +1,18 @@
 """What did the client say? Without a KDC, in milliseconds."""
 
 import pytest
-from helpers import GOOD, IAKERB, KRB5, MS_KRB5, NEGOEX, NTLM, SPNEGO, der, negotiate, spnego
+from helpers import (
+    GOOD,
+    IAKERB,
+    KRB5,
+    MS_KRB5,
+    NEGOEX,
+    NTLM,
+    SPNEGO,
+    der,
+    negotiate,
+    spnego,
+)
 
 from negotiate_wsgi.reasons import Reason, Refusal
 from negotiate_wsgi.wire.authorization import (
@@ -57,8 +68,14 @@ REFUSED = {
     "NTLM before krb5": (spnego(NTLM, KRB5), Reason.NTLM),
     "NEGOEX before krb5": (spnego(NEGOEX, KRB5), Reason.NEGOEX),
     "MS-KRB5 without SPNEGO": (der(0x60, MS_KRB5, b"x"), Reason.UNSUPPORTED_MECHANISM),
-    "another mechanism, framed": (der(0x60, IAKERB, b"x"), Reason.UNSUPPORTED_MECHANISM),
-    "another mechanism before krb5": (spnego(IAKERB, KRB5), Reason.UNSUPPORTED_MECHANISM),
+    "another mechanism, framed": (
+        der(0x60, IAKERB, b"x"),
+        Reason.UNSUPPORTED_MECHANISM,
+    ),
+    "another mechanism before krb5": (
+        spnego(IAKERB, KRB5),
+        Reason.UNSUPPORTED_MECHANISM,
+    ),
     "IAKERB inside SPNEGO": (framed(IAKERB), Reason.UNSUPPORTED_MECHANISM),
     "SPNEGO inside SPNEGO": (framed(SPNEGO), Reason.UNSUPPORTED_MECHANISM),
     "NTLM inside the offer of krb5": (framed(NTLM), Reason.UNSUPPORTED_MECHANISM),
@@ -90,8 +107,14 @@ REFUSED = {
         GOOD.replace(b"\xa0\x0d\x30\x0b", b"\xa0\x0d\x30\x0c"),
         Reason.MALFORMED,
     ),
-    "OID longer than mechTypes": (GOOD.replace(b"\x06\x09\x2a", b"\x06\x0a\x2a"), Reason.MALFORMED),
-    "130 bytes, which DER cannot have": (b"\x60\x81\x7f" + KRB5 + bytes(116), Reason.MALFORMED),
+    "OID longer than mechTypes": (
+        GOOD.replace(b"\x06\x09\x2a", b"\x06\x0a\x2a"),
+        Reason.MALFORMED,
+    ),
+    "130 bytes, which DER cannot have": (
+        b"\x60\x81\x7f" + KRB5 + bytes(116),
+        Reason.MALFORMED,
+    ),
     "length's own octets cut off": (b"\x60\x82\x01", Reason.MALFORMED),
 }
 
@@ -121,7 +144,9 @@ def test_every_changed_bit_of_the_framing_is_refused_unless_krb5_still_comes_fir
         for bit in range(8):
             changed = bytearray(GOOD)
             changed[at] ^= 1 << bit
-            assert screen(bytes(changed)) or bytes(changed[:first_offer]).endswith(MS_KRB5)
+            assert screen(bytes(changed)) or bytes(changed[:first_offer]).endswith(
+                MS_KRB5
+            )
 
 
 @pytest.mark.parametrize(

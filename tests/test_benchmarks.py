@@ -10,21 +10,30 @@ BENCHMARKS = Path(__file__).parent / "benchmarks"
 
 def ratios_of(said):
     """By the two that are compared, each with its condition."""
-    rows = re.findall(r"^(.+?) \((\w+)\) / (.+?) \((\w+)\): ([\d.]+)   aim", said, re.MULTILINE)
-    return {(here, ours, there, theirs): float(ratio) for ours, here, theirs, there, ratio in rows}
+    rows = re.findall(
+        r"^(.+?) \((\w+)\) / (.+?) \((\w+)\): ([\d.]+)   aim", said, re.MULTILINE
+    )
+    return {
+        (here, ours, there, theirs): float(ratio)
+        for ours, here, theirs, there, ratio in rows
+    }
 
 
 def test_in_process_compares_all_subjects_in_one_run():
     script = BENCHMARKS / "in_process.py"
     command = [sys.executable, str(script), "--rounds", "3", "--requests", "60"]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    rows = re.findall(r"^(small|Debian|realms|foreign) +(\S.*?) +[\d.]+ us$", said, re.MULTILINE)
+    rows = re.findall(
+        r"^(small|Debian|realms|foreign) +(\S.*?) +[\d.]+ us$", said, re.MULTILINE
+    )
     assert len(rows) == len(set(rows)) == 4 * 8
     ratios = ratios_of(said)
     assert len(ratios) == 8
     # Rough bounds, for a short run on a busy machine; the aims are for a quiet one.
     assert ratios["small", "ours, pykerberos", "small", "bare pykerberos"] < 1.4
-    assert ratios["Debian", "ours, pykerberos", "Debian", "WSGI-Kerberos hostname"] < 0.7
+    assert (
+        ratios["Debian", "ours, pykerberos", "Debian", "WSGI-Kerberos hostname"] < 0.7
+    )
     assert ratios["small", "ours, gssapi", "small", "C"] < 3
     assert ratios["Debian", "ours, gssapi", "Debian", "C"] < 2
     assert ratios["foreign", "ours, gssapi", "small", "ours, gssapi"] < 2
@@ -32,7 +41,12 @@ def test_in_process_compares_all_subjects_in_one_run():
 
 
 def test_an_answer_that_is_not_alice_ends_the_run(realm):
-    command = [sys.executable, str(BENCHMARKS / "in_process.py"), "--work", "ours_gssapi"]
+    command = [
+        sys.executable,
+        str(BENCHMARKS / "in_process.py"),
+        "--work",
+        "ours_gssapi",
+    ]
     bob = realm.token(user="bob").hex()
     done = subprocess.run(command, input=bob, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "")

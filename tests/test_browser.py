@@ -15,7 +15,9 @@ def serve(realm, tmp_path):
     servers = []
 
     def start(application="application", **options):
-        servers.append(BrowserServer(application, tmp_path / f"{len(servers)}.log", **options))
+        servers.append(
+            BrowserServer(application, tmp_path / f"{len(servers)}.log", **options)
+        )
         return servers[-1]
 
     yield start
@@ -24,7 +26,9 @@ def serve(realm, tmp_path):
 
 
 def who(page):
-    return page.locator("#principal").text_content(), page.locator("#source").text_content().strip()
+    return page.locator("#principal").text_content(), page.locator(
+        "#source"
+    ).text_content().strip()
 
 
 def test_first_visit_of_a_fresh_profile(serve, browse):
@@ -42,7 +46,9 @@ def test_first_visit_of_a_fresh_profile(serve, browse):
 
 def test_without_a_ticket_there_is_a_page_that_says_so(serve, browse, realm):
     server = serve()
-    page = browse(env={**os.environ, "KRB5CCNAME": str(realm.directory / "no-such-cache")})
+    page = browse(
+        env={**os.environ, "KRB5CCNAME": str(realm.directory / "no-such-cache")}
+    )
     for _ in range(2):
         assert page.goto(server.url).status == 401
         assert "needs to know who you are" in page.content()
@@ -100,7 +106,11 @@ def test_the_cookie_is_not_for_scripts(serve, browse):
     server, page = serve(), browse()
     page.goto(server.url)
     [cookie] = page.context.cookies()
-    assert (cookie["name"], cookie["httpOnly"], cookie["sameSite"]) == ("negotiate", True, "Lax")
+    assert (cookie["name"], cookie["httpOnly"], cookie["sameSite"]) == (
+        "negotiate",
+        True,
+        "Lax",
+    )
 
 
 def test_403(serve, browse):
@@ -112,7 +122,9 @@ def test_403(serve, browse):
 
 @pytest.mark.parametrize("foreign_host", ["evil.localhost", "127.0.0.1"])
 @pytest.mark.parametrize("application", ["without_session", "application"])
-def test_a_foreign_page_posts_in_the_users_name(serve, browse, application, foreign_host):
+def test_a_foreign_page_posts_in_the_users_name(
+    serve, browse, application, foreign_host
+):
     """The attack works on an app that leaves such requests to itself: trusted_origins=None."""
     server, page = serve(application), browse()
     evil = serve("foreign", host=foreign_host, TARGET=f"{server.url}/note")
@@ -120,7 +132,10 @@ def test_a_foreign_page_posts_in_the_users_name(serve, browse, application, fore
     page.goto(evil.url)
     page.get_by_role("button", name="Claim it").click()
     if application == "without_session":
-        assert page.locator("#posted").text_content() == "alice@EXAMPLE.TEST wrote: I resign"
+        assert (
+            page.locator("#posted").text_content()
+            == "alice@EXAMPLE.TEST wrote: I resign"
+        )
         assert server.statuses("/note")[-1] == 200
     else:
         assert page.get_by_role("heading").text_content() == "You may not come in here"

@@ -16,7 +16,15 @@ def server(request, open_sites):
 
 
 def curl(realm, user, *arguments):
-    command = ["curl", "--silent", "--show-error", "--include", "--max-time", "120", *arguments]
+    command = [
+        "curl",
+        "--silent",
+        "--show-error",
+        "--include",
+        "--max-time",
+        "120",
+        *arguments,
+    ]
     environ = {"PATH": "/usr/bin:/bin", **realm.environ_of(user)}
     return subprocess.run(command, env=environ, capture_output=True, text=True).stdout
 
@@ -31,15 +39,21 @@ def test_curl(server, realm):
         assert " 200 " in answer.splitlines()[0]
         assert f"user={user}@EXAMPLE.TEST" in answer
         assert "www-authenticate: negotiate " in answer.lower()
-    assert curl(realm, "nobody", "--negotiate", "--user", ":", url).startswith("HTTP/1.1 401")
+    assert curl(realm, "nobody", "--negotiate", "--user", ":", url).startswith(
+        "HTTP/1.1 401"
+    )
 
 
 def test_curl_by_an_alias(server, realm):
     to = f"alias.test:{server.port}:127.0.0.1:{server.port}"
     arguments = ["--connect-to", to, "--negotiate", "--user", ":"]
-    seen = curl(realm, "alice", *arguments, f"http://alias.test:{server.port}/required/")
+    seen = curl(
+        realm, "alice", *arguments, f"http://alias.test:{server.port}/required/"
+    )
     assert "spn='HTTP/alias.test@EXAMPLE.TEST'" in seen
-    only = curl(realm, "alice", *arguments, f"http://alias.test:{server.port}/localhost-only/")
+    only = curl(
+        realm, "alice", *arguments, f"http://alias.test:{server.port}/localhost-only/"
+    )
     assert "(wrong-service)" in only
 
 
@@ -84,7 +98,9 @@ def test_fifty_uploads_of_a_megabyte(server, realm, size):
         session.auth = HTTPSPNEGOAuth(mutual_authentication=REQUIRED)
         url = f"{server.url}/required/?do=upload"
         answers = [session.post(url, data=bytes(size), timeout=120) for _ in range(50)]
-    assert {answer.text for answer in answers} == {f"{size} bytes from alice@EXAMPLE.TEST"}
+    assert {answer.text for answer in answers} == {
+        f"{size} bytes from alice@EXAMPLE.TEST"
+    }
     assert [len(answer.history) for answer in answers] == [1] * 50
 
 

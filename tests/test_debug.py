@@ -33,7 +33,9 @@ def test_nothing_sent(site):
 
 
 def test_signed_on(site, realm):
-    answer = site.request("/", realm.authorization(), headers=[("User-Agent", "Browser/1")])
+    answer = site.request(
+        "/", realm.authorization(), headers=[("User-Agent", "Browser/1")]
+    )
     assert answer.status == 200
     assert answer.challenges[0].startswith("Negotiate ")
     assert answer.header("Cache-Control") == "no-store"
@@ -41,7 +43,9 @@ def test_signed_on(site, realm):
     rows = dict(rows)
     assert title == "Signed on"
     assert (rows["principal"], rows["by"]) == ("alice@EXAMPLE.TEST", "ticket")
-    assert rows["ticket"] == "HTTP/localhost@EXAMPLE.TEST kvno 1 aes256-cts-hmac-sha1-96"
+    assert (
+        rows["ticket"] == "HTTP/localhost@EXAMPLE.TEST kvno 1 aes256-cts-hmac-sha1-96"
+    )
     assert rows["browser"] == "Browser/1"
 
 
@@ -49,8 +53,16 @@ def test_signed_on(site, realm):
     ("spn", "code", "detail"),
     [
         ("HTTP/rotated.test", "stale-ticket", "kvno 2 aes256"),
-        ("HTTP/no-key.test", "spn-not-in-keytab", "HTTP/no-key.test@EXAMPLE.TEST kvno 1 aes256"),
-        ("host/localhost", "wrong-service", "the ticket is for host/localhost@EXAMPLE.TEST"),
+        (
+            "HTTP/no-key.test",
+            "spn-not-in-keytab",
+            "HTTP/no-key.test@EXAMPLE.TEST kvno 1 aes256",
+        ),
+        (
+            "host/localhost",
+            "wrong-service",
+            "the ticket is for host/localhost@EXAMPLE.TEST",
+        ),
         ("HTTP/wrong-key.test", "wrong-key", "HTTP/wrong-key.test@EXAMPLE.TEST kvno 1"),
     ],
 )
@@ -59,7 +71,9 @@ def test_refused(site, realm, spn, code, detail):
     assert (answer.status, answer.challenges) == (200, [])
     title, rows = read(answer)
     assert title == "Refused"
-    assert any(text.startswith(f"{code}: ") for label, text in rows if label == "refused")
+    assert any(
+        text.startswith(f"{code}: ") for label, text in rows if label == "refused"
+    )
     assert any(detail in text for _, text in rows)
     assert "remedy" in dict(rows)
 
@@ -78,7 +92,9 @@ def test_no_layer_in_front(realm):
     bare = WsgiSite(debug_page)
     assert bare.request("/").challenges == ["Negotiate"]
     assert read(bare.request("/", realm.authorization()))[0] == "Not judged"
-    assert read(bare.request("/", realm.authorization("HTTP/no-key.test")))[0] == "Refused"
+    assert (
+        read(bare.request("/", realm.authorization("HTTP/no-key.test")))[0] == "Refused"
+    )
 
 
 @pytest.mark.parametrize(

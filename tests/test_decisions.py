@@ -39,7 +39,10 @@ SPN = "HTTP/localhost@EXAMPLE.TEST"
 def told(authorization=None, result=ALICE, **options):
     decisions = []
     site_of(result, on_decision=decisions.append, **options).request("/", authorization)
-    return [(d.outcome, d.reason, d.principal, d.spn, d.source, d.token_size) for d in decisions]
+    return [
+        (d.outcome, d.reason, d.principal, d.spn, d.source, d.token_size)
+        for d in decisions
+    ]
 
 
 SIZE = len(GOOD)
@@ -73,7 +76,9 @@ def test_decisions(expected, asked):
 
 def test_what_the_screening_refused():
     token = spnego(NTLM)
-    assert told(negotiate(token)) == [("refused", Reason.NTLM, None, None, None, len(token))]
+    assert told(negotiate(token)) == [
+        ("refused", Reason.NTLM, None, None, None, len(token))
+    ]
 
 
 def test_a_foreign_page():
@@ -89,7 +94,9 @@ def test_sessions():
     [line] = set_cookies(site_of(session=session).request("/", negotiate(GOOD)))
     cookie = [("Cookie", line.split(";")[0])]
     site_of(session=session, on_decision=decisions.append).request("/", headers=cookie)
-    site_of(session=session, on_decision=decisions.append, realms=[]).request("/", headers=cookie)
+    site_of(session=session, on_decision=decisions.append, realms=[]).request(
+        "/", headers=cookie
+    )
     assert [(d.outcome, d.reason, d.source, d.principal) for d in decisions] == [
         ("accepted", None, "session", USER),
         ("refused", Reason.REALM_NOT_ALLOWED, "session", USER),
@@ -104,7 +111,11 @@ def test_a_session_is_a_debug_record(caplog):
     guarded.request("/", headers=[("Cookie", line.split(";")[0])])
     ticket, known = caplog.records
     assert (ticket.levelname, ticket.source) == ("INFO", "ticket")
-    assert (known.levelname, known.source, known.principal) == ("DEBUG", "session", USER)
+    assert (known.levelname, known.source, known.principal) == (
+        "DEBUG",
+        "session",
+        USER,
+    )
 
 
 def test_seconds_are_those_until_the_decision():
@@ -114,7 +125,9 @@ def test_seconds_are_those_until_the_decision():
             return super().accept(token)
 
     decisions = []
-    guarded = NegotiateMiddleware(app, acceptor=Slow(ALICE), on_decision=decisions.append)
+    guarded = NegotiateMiddleware(
+        app, acceptor=Slow(ALICE), on_decision=decisions.append
+    )
     began = time.perf_counter()
     WsgiSite(guarded).request("/", negotiate(GOOD))
     between = time.perf_counter()
@@ -128,8 +141,14 @@ def test_seconds_are_those_until_the_decision():
 def test_layers_that_share_a_verdict_tell_once():
     decisions = []
     acceptor, session = NamedAcceptor(ALICE), SessionCookie(KEY)
-    options = {"acceptor": acceptor, "session": session, "on_decision": decisions.append}
-    layers = WsgiSite(NegotiateMiddleware(NegotiateMiddleware(app, **options), **options))
+    options = {
+        "acceptor": acceptor,
+        "session": session,
+        "on_decision": decisions.append,
+    }
+    layers = WsgiSite(
+        NegotiateMiddleware(NegotiateMiddleware(app, **options), **options)
+    )
     [line] = set_cookies(layers.request("/", negotiate(GOOD)))
     layers.request("/", headers=[("Cookie", line.split(";")[0])])
     assert [d.source for d in decisions] == ["ticket", "session"]
@@ -140,7 +159,10 @@ def test_flask_tells_once():
     flask = Flask(__name__)
     session = SessionCookie(KEY)
     init_kerberos(
-        flask, acceptor=NamedAcceptor(ALICE), session=session, on_decision=decisions.append
+        flask,
+        acceptor=NamedAcceptor(ALICE),
+        session=session,
+        on_decision=decisions.append,
     )
 
     @flask.route("/")

@@ -3,7 +3,15 @@
 import pytest
 from helpers import der
 
-from negotiate_wsgi.wire.der import OID, SEQUENCE, DerError, Reader, by_beginning, context, element
+from negotiate_wsgi.wire.der import (
+    OID,
+    SEQUENCE,
+    DerError,
+    Reader,
+    by_beginning,
+    context,
+    element,
+)
 
 
 @pytest.mark.parametrize("size", [0, 1, 127, 128, 255, 256, 65535, 65536, 2**20])
@@ -36,7 +44,13 @@ def test_a_walk():
 
 @pytest.mark.parametrize(
     ("content", "number"),
-    [(b"\0", 0), (b"\x7f", 127), (b"\xff", -1), (b"\0\xff", 255), (bytes(7) + b"\1", 1)],
+    [
+        (b"\0", 0),
+        (b"\x7f", 127),
+        (b"\xff", -1),
+        (b"\0\xff", 255),
+        (bytes(7) + b"\1", 1),
+    ],
 )
 def test_integers(content, number):
     assert Reader(element(2, content)).integer() == number

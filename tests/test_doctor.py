@@ -155,7 +155,9 @@ def keytab_in_a_private_directory_of_somebody_else(machine):
     if os.geteuid() != 0:
         machine.environ["KRB5_KTNAME"] = "/root/keytab"
         return {
-            "repair": lambda machine: machine.environ.update(KRB5_KTNAME=str(closed / "keytab"))
+            "repair": lambda machine: machine.environ.update(
+                KRB5_KTNAME=str(closed / "keytab")
+            )
         }
     closed.chmod(0o700)
     os.chown(closed, 4711, 4711)
@@ -216,7 +218,9 @@ def merged_keytab(machine):
     machine.keytab.rename(before)
     account_made_anew(machine)
     machine.realm.kadmin("ktadd", "-k", str(machine.keytab), "-norandkey", machine.spn)
-    machine.ktutil(f"rkt {before}", f"rkt {machine.keytab}", f"wkt {machine.directory}/both")
+    machine.ktutil(
+        f"rkt {before}", f"rkt {machine.keytab}", f"wkt {machine.directory}/both"
+    )
     (machine.directory / "both").rename(machine.keytab)
 
 
@@ -254,7 +258,9 @@ def edit_krb5_conf(machine, pattern, replacement):
 
 def enctype_excluded(machine):
     text = edit_krb5_conf(
-        machine, r"\[libdefaults\]\n", "[libdefaults]\n\tpermitted_enctypes = aes128-cts\n"
+        machine,
+        r"\[libdefaults\]\n",
+        "[libdefaults]\n\tpermitted_enctypes = aes128-cts\n",
     )
     return {"repair": lambda machine: machine.krb5_conf.write_text(text)}
 
@@ -292,7 +298,9 @@ def kdc_down(machine):
 
 
 def kdc_at_another_port(machine):
-    text = edit_krb5_conf(machine, r"kdc = 127\S*", f"kdc = 127.0.0.1:{sites.free_port()}")
+    text = edit_krb5_conf(
+        machine, r"kdc = 127\S*", f"kdc = 127.0.0.1:{sites.free_port()}"
+    )
     return {"repair": lambda machine: machine.krb5_conf.write_text(text)}
 
 
@@ -319,11 +327,17 @@ def other_default_realm(machine):
 
 def unknown_host(machine):
     machine.hosts.write_text("")
-    return {"repair": lambda machine: machine.hosts.write_text(f"127.0.0.2 {machine.host}\n")}
+    return {
+        "repair": lambda machine: machine.hosts.write_text(
+            f"127.0.0.2 {machine.host}\n"
+        )
+    }
 
 
 def reverse_name_differs(machine):
-    machine.hosts.write_text(f"127.0.0.2 node-{machine.host}\n127.0.0.2 {machine.host}\n")
+    machine.hosts.write_text(
+        f"127.0.0.2 node-{machine.host}\n127.0.0.2 {machine.host}\n"
+    )
     machine.realm.kadmin("addprinc", "-randkey", f"HTTP/node-{machine.host}")
     return {"authorization": machine.ticket(f"HTTP/node-{machine.host}")}
 
@@ -412,24 +426,39 @@ FAULTS = [
     Fault(keytab_in_a_closed_directory, "NW005", "may not enter", "keytab-unusable"),
     Fault(keytab_open_to_all, "NW006", "open to every user", "accepted"),
     Fault(directory_open_to_all, "NW006", "Every user .* by way of", "accepted"),
-    Fault(keytab_open_to_its_group, "NW006", "group server can put another", "accepted"),
-    Fault(directory_open_to_its_group, "NW006", "group server .* by way of", "accepted"),
+    Fault(
+        keytab_open_to_its_group, "NW006", "group server can put another", "accepted"
+    ),
+    Fault(
+        directory_open_to_its_group, "NW006", "group server .* by way of", "accepted"
+    ),
     Fault(link_into_an_open_directory, "NW006", "by way of \\S+/open", "accepted"),
-    Fault(keytab_of_somebody_else, "NW006", "user 4711, to whom it belongs", "accepted"),
+    Fault(
+        keytab_of_somebody_else, "NW006", "user 4711, to whom it belongs", "accepted"
+    ),
     Fault(
         keytab_in_a_private_directory_of_somebody_else,
         "NW005",
         "may not enter /",
         "keytab-unusable",
     ),
-    Fault(other_service, "NW007", "no key for HTTP/.* but for host/", "keytab-unusable"),
+    Fault(
+        other_service, "NW007", "no key for HTTP/.* but for host/", "keytab-unusable"
+    ),
     Fault(other_host, "NW007", "but for HTTP/www-", "spn-not-in-keytab"),
     Fault(other_case, "NW007", "but for HTTP/[A-Z-]*OTHER-CASE", "spn-not-in-keytab"),
     Fault(other_case_of_the_service, "NW007", "but for http/", "keytab-unusable"),
     Fault(stale_keytab, "NW015", "kvno 2, .* newest is 1", "stale-keytab"),
     Fault(kdc_from_a_backup, "NW015", "kvno 3, .* newest is 6", "stale-ticket"),
     Fault(account_made_anew, "NW015", "another key for HTTP/", "wrong-key"),
-    Fault(account_deleted, "NW015", "The KDC knows no HTTP/", "no-credentials", None, NOBODY),
+    Fault(
+        account_deleted,
+        "NW015",
+        "The KDC knows no HTTP/",
+        "no-credentials",
+        None,
+        NOBODY,
+    ),
     Fault(merged_keytab, "NW010", "Different keys with the same kvno", "accepted"),
     Fault(rc4_only, "NW008", "no AES key, only arcfour", "enctype-missing"),
     Fault(rc4_beside, "NW009", "Weak keys beside strong ones", "accepted"),
@@ -441,20 +470,50 @@ FAULTS = [
     Fault(clock_ahead, "NW014", "6.. s ahead of", "clock-skew", set_the_clock),
     Fault(clock_behind, "NW014", "(5..|6..) s behind", "clock-skew", set_the_clock),
     Fault(kdc_down, "NW013", "Cannot contact any KDC", "no-credentials", None, NOBODY),
-    Fault(kdc_at_another_port, "NW013", "Cannot contact", "no-credentials", None, NOBODY),
-    Fault(kdc_that_is_silent, "NW013", "no answer within", "no-credentials", None, NOBODY),
-    Fault(other_default_realm, "NW013", "Cannot find KDC", "no-credentials", None, NOBODY),
+    Fault(
+        kdc_at_another_port, "NW013", "Cannot contact", "no-credentials", None, NOBODY
+    ),
+    Fault(
+        kdc_that_is_silent, "NW013", "no answer within", "no-credentials", None, NOBODY
+    ),
+    Fault(
+        other_default_realm, "NW013", "Cannot find KDC", "no-credentials", None, NOBODY
+    ),
     Fault(unknown_host, "NW011", "is not known here", "no-credentials", None, NOBODY),
     Fault(reverse_name_differs, "NW012", "becomes node-", "spn-not-in-keytab"),
     Fault(alias_of_another_name, "NW012", "becomes node-", "spn-not-in-keytab"),
     Fault(no_replay_cache_directory, "NW004", "no directory", "replay-cache-unusable"),
-    Fault(read_only_replay_cache, "NW004", "cannot be written", "replay-cache-unusable"),
-    Fault(replay_cache_that_is_a_link, "NW004", "not a file of", "replay-cache-unusable"),
+    Fault(
+        read_only_replay_cache, "NW004", "cannot be written", "replay-cache-unusable"
+    ),
+    Fault(
+        replay_cache_that_is_a_link, "NW004", "not a file of", "replay-cache-unusable"
+    ),
     Fault(replay_cache_off, "NW004", "KRB5RCACHENAME is none:.*off", "accepted"),
-    Fault(replay_cache_off_by_its_type, "NW004", "KRB5RCACHETYPE is none:.*off", "accepted"),
-    Fault(replay_cache_off_in_krb5_conf, "NW004", "included.conf is none:.*off", "accepted"),
-    Fault(replay_cache_of_no_type, "NW004", "is not a replay cache", "replay-cache-unusable"),
-    Fault(replay_cache_in_a_file_that_cannot_be, "NW004", "no directory", "replay-cache-unusable"),
+    Fault(
+        replay_cache_off_by_its_type,
+        "NW004",
+        "KRB5RCACHETYPE is none:.*off",
+        "accepted",
+    ),
+    Fault(
+        replay_cache_off_in_krb5_conf,
+        "NW004",
+        "included.conf is none:.*off",
+        "accepted",
+    ),
+    Fault(
+        replay_cache_of_no_type,
+        "NW004",
+        "is not a replay cache",
+        "replay-cache-unusable",
+    ),
+    Fault(
+        replay_cache_in_a_file_that_cannot_be,
+        "NW004",
+        "no directory",
+        "replay-cache-unusable",
+    ),
     Fault(
         replay_cache_in_no_temporary_directory,
         "NW004",
@@ -472,7 +531,9 @@ def test_fault(machine, fault):
     arguments = ["--hostname", machine.host]
     found = {"repair": fault.repair, "authorization": None, "then": None}
     found |= fault.breaking(machine) or {}
-    authorization = fault.authorization(machine) if fault.authorization else found["authorization"]
+    authorization = (
+        fault.authorization(machine) if fault.authorization else found["authorization"]
+    )
     if authorization is None:
         authorization = machine.ticket()
     try:
@@ -498,7 +559,8 @@ def test_a_private_directory_stays_private(machine):
     [finding] = machine.doctor()
     place = machine.environ["KRB5_KTNAME"]
     assert re.fullmatch(
-        rf"install -m 600 -o \S+ {place} /etc/http.keytab && rm {place}", finding["command"]
+        rf"install -m 600 -o \S+ {place} /etc/http.keytab && rm {place}",
+        finding["command"],
     )
     package = Path(doctor.__file__).parent
     assert all("a+x" not in module.read_text() for module in package.rglob("*.py"))
@@ -546,7 +608,9 @@ def processor_time(machine, *command):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         done = machine.run(*command)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        times.append(
+            after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        )
     return min(times), done
 
 
@@ -566,14 +630,20 @@ def test_in_words(machine):
     assert done.returncode == 2
     said = done.stdout
     assert re.search(
-        r"^warning  NW006  keytab's privacy: .+\n {17}Close it.+\n {17}chmod ", said, re.M
+        r"^warning  NW006  keytab's privacy: .+\n {17}Close it.+\n {17}chmod ",
+        said,
+        re.M,
     )
     assert re.search(
-        r"^problem  NW007  SPNs in the keytab: .+\n {17}Add .+\n {17}kadmin ", said, re.M
+        r"^problem  NW007  SPNs in the keytab: .+\n {17}Add .+\n {17}kadmin ",
+        said,
+        re.M,
     )
     machine.keytab.chmod(0o600)
     del machine.environ["NSS_WRAPPER_HOSTS"]
-    assert machine.run("negotiate-wsgi", "doctor", "--keytab", "/no/such").returncode == 2
+    assert (
+        machine.run("negotiate-wsgi", "doctor", "--keytab", "/no/such").returncode == 2
+    )
 
 
 def test_colours_and_progress_are_for_terminals(machine, capfd):
@@ -581,7 +651,9 @@ def test_colours_and_progress_are_for_terminals(machine, capfd):
     assert "\x1b[32mok      \x1b[0m NW001" in seen
     assert "... asking the KDC of EXAMPLE.TEST" in seen
     machine.environ["NO_COLOR"] = "1"
-    assert "\nok       NW001" in machine.type("negotiate-wsgi doctor").replace("\x1b[K", "\n")
+    assert "\nok       NW001" in machine.type("negotiate-wsgi doctor").replace(
+        "\x1b[K", "\n"
+    )
     machine.environ["NO_COLOR"] = ""
     assert "\x1b[32mok      \x1b[0m NW001" in machine.type("negotiate-wsgi doctor")
     assert seen.count("... ") >= 4
@@ -633,7 +705,12 @@ def test_the_acceptor_that_the_site_uses_is_tried(machine):
     machine.environ["PYTHONPATH"] += f":{machine.directory}"
     assert machine.doctor() == []
     assert "pykerberos 1." in found_by(machine, "NW001")["found"]
-    for name in ("gssapi", " GSSAPI", "acceptors:of_this_host", "acceptors:by_pykerberos"):
+    for name in (
+        "gssapi",
+        " GSSAPI",
+        "acceptors:of_this_host",
+        "acceptors:by_pykerberos",
+    ):
         assert machine.doctor("--acceptor", name) == []
     assert "gssapi 1." in found_by(machine, "NW001", "--acceptor", "gssapi")["found"]
     machine.environ["NEGOTIATE_ACCEPTOR"] = "acceptors:of_another_host"
@@ -692,12 +769,16 @@ def test_what_is_missing_names_its_extra(machine, missing, acceptor, extra):
     )
     done = machine.run(sys.executable, "-P", "-c", program)
     assert done.returncode == 2
-    assert re.search(rf"pip install (--\S+ )?{re.escape(extra)}", done.stdout + done.stderr)
+    assert re.search(
+        rf"pip install (--\S+ )?{re.escape(extra)}", done.stdout + done.stderr
+    )
 
 
 def test_list_says_what_has_to_be_so():
     done = subprocess.run(
-        [sites.BIN / "negotiate-wsgi", "doctor", "--list"], capture_output=True, text=True
+        [sites.BIN / "negotiate-wsgi", "doctor", "--list"],
+        capture_output=True,
+        text=True,
     )
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
@@ -728,7 +809,9 @@ def test_in_the_throwaway_realm_too_what_it_says_is_to_be_typed(tmp_path):
     """
     environ = {**os.environ, "PATH": f"{sites.BIN}:{os.environ['PATH']}:/usr/sbin"}
     command = ["negotiate-wsgi", "realm", "--", "bash", "-c", script]
-    done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True)
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environ, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert (
         "problem  NW007  SPNs in the keytab: The keytab has no key for HTTP/localhost, but for HTTP/other@"

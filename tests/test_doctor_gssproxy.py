@@ -53,7 +53,14 @@ def proxied(machine):
             socket=socket, keytab=hidden, directory=directory, uid=os.geteuid()
         )
     )  # fmt: skip
-    command = ["/usr/sbin/gssproxy", "-i", "-s", directory / "default", "-c", configuration]
+    command = [
+        "/usr/sbin/gssproxy",
+        "-i",
+        "-s",
+        directory / "default",
+        "-c",
+        configuration,
+    ]
     with (machine.directory / "gssproxy.log").open("w") as log:
         gssproxy = subprocess.Popen(
             [*command, "-C", directory], env=machine.environ, stdout=log, stderr=log

@@ -39,7 +39,10 @@ def machine(realm, tmp_path):
 
 def drives(text):
     """Whether *text*, with what a terminal adds for itself, has anything of EVIL unescaped."""
-    return any(part in text for part in ("\x1b]", "\x1b[2J", "\x1b[6n", "\x07", "\x9b", "\u202e"))
+    return any(
+        part in text
+        for part in ("\x1b]", "\x1b[2J", "\x1b[6n", "\x07", "\x9b", "\u202e")
+    )
 
 
 def all_that_is_said(machine, *arguments):
@@ -108,11 +111,20 @@ def serving(answer, context=None):
 
 
 def challenge(request):
-    return b"HTTP/1.1 401 No\r\nWWW-Authenticate: Negotiate\r\nConnection: close\r\n\r\n"
+    return (
+        b"HTTP/1.1 401 No\r\nWWW-Authenticate: Negotiate\r\nConnection: close\r\n\r\n"
+    )
 
 
 def evil(status, *headers, body=EVIL):
-    lines = [f"HTTP/1.1 {status}", f"Server: {EVIL}", "Connection: close", *headers, "", body]
+    lines = [
+        f"HTTP/1.1 {status}",
+        f"Server: {EVIL}",
+        "Connection: close",
+        *headers,
+        "",
+        body,
+    ]
     return "\r\n".join(lines).encode("latin-1", errors="replace")
 
 
@@ -131,8 +143,12 @@ def challenge_at_first(request):
 
 HOSTILE = {
     "its name": challenge_at_first,
-    "its challenge": lambda request: evil("401 No", f"WWW-Authenticate: Basic realm={EVIL}"),
-    "two lines": lambda request: evil("401 No", "WWW-Authenticate: Basic\r\n \x1b[2J realm=x"),
+    "its challenge": lambda request: evil(
+        "401 No", f"WWW-Authenticate: Basic realm={EVIL}"
+    ),
+    "two lines": lambda request: evil(
+        "401 No", "WWW-Authenticate: Basic\r\n \x1b[2J realm=x"
+    ),
     "its status": lambda request: evil(f"299 {EVIL}"),
     "its page": lambda request: evil("500 No", body=f"{EVIL} (keytab-unusable)"),
     "JSON": lambda request: evil("500 No", body=json.dumps({"reason": EVIL})),
@@ -146,7 +162,9 @@ HOSTILE = {
 @pytest.mark.parametrize("answer", HOSTILE.values(), ids=HOSTILE)
 def test_a_hostile_server(machine, answer):
     with serving(answer) as server:
-        for said in all_that_is_said(machine, "--url", f"http://localhost:{server.port}/"):
+        for said in all_that_is_said(
+            machine, "--url", f"http://localhost:{server.port}/"
+        ):
             assert not drives(said)
             assert "Traceback" not in said
         assert server.requests
@@ -171,7 +189,9 @@ def test_a_proof_that_is_none(machine, proof):
 
 def test_its_name_is_shown_all_the_same(machine):
     with serving(challenge_at_first) as server:
-        words, *_ = all_that_is_said(machine, "--url", f"http://localhost:{server.port}/")
+        words, *_ = all_that_is_said(
+            machine, "--url", f"http://localhost:{server.port}/"
+        )
     assert r"401 from \x1b]0;owned\x07\x1b[2J" in words
     with serving(challenge) as server:
         assert drives(EVIL)  # the measure measures
@@ -189,7 +209,9 @@ def keytab_of(principal, realm):
     return b"\5\2" + len(entry).to_bytes(4, "big") + entry
 
 
-@pytest.mark.parametrize("principal", [f"HTTP/{EVIL}", f"other/{EVIL}", "HTTP/a\n$(touch x)"])
+@pytest.mark.parametrize(
+    "principal", [f"HTTP/{EVIL}", f"other/{EVIL}", "HTTP/a\n$(touch x)"]
+)
 def test_a_hostile_keytab(machine, principal):
     machine.keytab.write_bytes(keytab_of(principal, machine.realm.name))
     for said in all_that_is_said(machine):
@@ -292,10 +314,14 @@ def test_no_ticket_for_a_server_whose_certificate_is_not_trusted(machine, certif
         machine.environ["SSL_CERT_FILE"] = str(certificate[0])
         [finding] = machine.doctor("--url", url)
         assert finding["id"] == "NW023"
-        assert [ticket.spn for ticket in server.tickets] == ["HTTP/localhost@EXAMPLE.TEST"]
+        assert [ticket.spn for ticket in server.tickets] == [
+            "HTTP/localhost@EXAMPLE.TEST"
+        ]
 
 
-def test_no_ticket_for_a_server_whose_certificate_changes(machine, certificate, tmp_path):
+def test_no_ticket_for_a_server_whose_certificate_changes(
+    machine, certificate, tmp_path
+):
     """It was trusted when a stranger asked, and is not when the ticket would be sent."""
     other = tmp_path / "other"
     other.mkdir()

@@ -55,7 +55,9 @@ class Deployment:
         self.directory = machine.directory
         own = {"TMPDIR": str(machine.directory), "VIRTUAL_ENV": sys.prefix,
                "PYTHONPATH": str(machine.directory / "samples")}  # fmt: skip
-        self.environ = {k: v for k, v in machine.environ.items() if k != "LD_PRELOAD"} | own
+        self.environ = {
+            k: v for k, v in machine.environ.items() if k != "LD_PRELOAD"
+        } | own
         (machine.directory / "samples").mkdir()
         for source in SAMPLES.iterdir():
             if source.is_file():
@@ -87,7 +89,9 @@ class Deployment:
             self.process.terminate()
             try:
                 self.process.wait(10)
-            except subprocess.TimeoutExpired:  # uWSGI now and then does not end when it is told to
+            except (
+                subprocess.TimeoutExpired
+            ):  # uWSGI now and then does not end when it is told to
                 os.killpg(self.process.pid, signal.SIGKILL)
                 self.process.wait()
             wait_until(lambda: not sites.is_open(self.port))
@@ -145,7 +149,9 @@ LACKING = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("case", LACKING, ids=lambda case: f"{case.file} {case.line.split()[0]}")
+@pytest.mark.parametrize(
+    "case", LACKING, ids=lambda case: f"{case.file} {case.line.split()[0]}"
+)
 def test_a_sample_that_lacks_a_line(machine, deploy, large_ticket, case):
     deployment = deploy(case.command, case.port, case.path)
     sample = (SAMPLES / case.file).read_text()
@@ -158,7 +164,9 @@ def test_a_sample_that_lacks_a_line(machine, deploy, large_ticket, case):
     assert finding["id"] == case.check
     assert re.search(case.says, f"{finding['found']} {finding['remedy']}"), finding
     if case.check == "NW025":
-        assert status_of_a_user_in_1000_groups(machine, deployment, large_ticket) != "200"
+        assert (
+            status_of_a_user_in_1000_groups(machine, deployment, large_ticket) != "200"
+        )
     deployment.write(case.file, lacking.replace("# here", finding["command"]))
     deployment.start()
     trust(machine, deployment)
@@ -180,7 +188,9 @@ def status_of_a_user_in_1000_groups(machine, deployment, large_ticket):
 def trust(machine, deployment):
     """Behind TLS the sample makes a certificate of its own."""
     if deployment.url.startswith("https"):
-        certificates = sorted(machine.directory.glob("tmp.*/tls.crt"), key=os.path.getmtime)
+        certificates = sorted(
+            machine.directory.glob("tmp.*/tls.crt"), key=os.path.getmtime
+        )
         machine.environ["SSL_CERT_FILE"] = str(certificates[-1])
 
 
@@ -189,7 +199,9 @@ def test_uwsgi_s_own_router(machine, deploy, is_kept):
     """It closes, too, unless it is told for how long to keep a connection."""
     deployment = deploy(UWSGI, "8001", "/wiki")
     sample = (SAMPLES / "uwsgi.ini").read_text()
-    plain = sample.replace("add-header = Connection: close", "").replace("http-socket =", "http =")
+    plain = sample.replace("add-header = Connection: close", "").replace(
+        "http-socket =", "http ="
+    )
     plain = plain.replace("plugin = python3", "plugin = http\nplugin = python3")
     deployment.write("uwsgi.ini", plain + "http-keepalive = 5\n" * is_kept)
     deployment.start()
@@ -220,7 +232,9 @@ def test_nginx_before_a_uwsgi_that_closes(machine, deploy, size):
     """What nginx says of it is 502."""
     deployment = deploy(UWSGI, "8001", "/wiki")
     sample = (SAMPLES / "uwsgi.ini").read_text()
-    deployment.write("uwsgi.ini", sample.replace("buffer-size = 65535", f"buffer-size = {size}"))
+    deployment.write(
+        "uwsgi.ini", sample.replace("buffer-size = 65535", f"buffer-size = {size}")
+    )
     deployment.start()
     port = sites.free_port()
     configuration = machine.directory / "nginx.conf"
@@ -228,7 +242,9 @@ def test_nginx_before_a_uwsgi_that_closes(machine, deploy, size):
         directory=machine.directory, port=port, behind=deployment.port
     ))  # fmt: skip
     nginx = subprocess.Popen(
-        ["/usr/sbin/nginx", "-c", configuration], env=deployment.environ, stderr=subprocess.DEVNULL
+        ["/usr/sbin/nginx", "-c", configuration],
+        env=deployment.environ,
+        stderr=subprocess.DEVNULL,
     )
     try:
         sites.wait_for(port, nginx)
@@ -298,7 +314,9 @@ def impostor(environ, start_response):
 @pytest.fixture
 def app(machine, deploy):
     def start(name):
-        deployment = deploy(f"gunicorn --config samples/gunicorn.conf.py apps:{name}", "8000")
+        deployment = deploy(
+            f"gunicorn --config samples/gunicorn.conf.py apps:{name}", "8000"
+        )
         deployment.write("apps.py", APPS)
         deployment.start()
         return deployment
@@ -331,7 +349,9 @@ def test_a_good_one(machine, app):
     for check in gather():
         assert f"ok       {check.id}  {check.subject}: " in said
     assert "64 KB" in said
-    by_address = machine.doctor("--url", deployment.url.replace("localhost", "127.0.0.1"))
+    by_address = machine.doctor(
+        "--url", deployment.url.replace("localhost", "127.0.0.1")
+    )
     assert [finding["id"] for finding in by_address] == ["NW023"]
     assert "is an address" in by_address[0]["found"]
 
@@ -357,7 +377,10 @@ def test_a_ticket_that_is_older_than_the_key(machine, app, realm):
     """And the server's log says so; kinit, as the doctor says, repairs it."""
     deployment = app("good")
     subprocess.run(
-        ["kvno", machine.spn], env=machine.environ, check=True, stdout=subprocess.DEVNULL
+        ["kvno", machine.spn],
+        env=machine.environ,
+        check=True,
+        stdout=subprocess.DEVNULL,
     )
     machine.keytab.unlink()
     realm.kadmin("ktadd", "-k", str(machine.keytab), machine.spn)

@@ -2,7 +2,14 @@
 
 import pytest
 
-from negotiate_wsgi import ConfigurationError, Identity, Reason, Refusal, get_identity, get_refusal
+from negotiate_wsgi import (
+    ConfigurationError,
+    Identity,
+    Reason,
+    Refusal,
+    get_identity,
+    get_refusal,
+)
 from negotiate_wsgi.request.environ import cleanse, key_of_header, publish
 
 
@@ -48,7 +55,9 @@ def test_a_header_that_the_app_trusts_is_ours_alone():
     assert environ[key] == environ["REMOTE_USER"] == "üser@R".encode().decode("latin-1")
 
 
-@pytest.mark.parametrize("name", ["", "X User", "X:User", "Üser", "-", 1, "Authorization", "HOST"])
+@pytest.mark.parametrize(
+    "name", ["", "X User", "X:User", "Üser", "-", 1, "Authorization", "HOST"]
+)
 def test_a_header_that_cannot_name_the_user(name):
     with pytest.raises(ConfigurationError, match="user_header="):
         key_of_header(name)

@@ -8,11 +8,15 @@ from negotiate_wsgi import ConfigurationError, unless
 
 def is_required(path, script_name="", method="GET", headers=(), **exempt):
     environ = {"SCRIPT_NAME": script_name, "PATH_INFO": path, "REQUEST_METHOD": method}
-    environ |= {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in headers}
+    environ |= {
+        f"HTTP_{name.upper().replace('-', '_')}": value for name, value in headers
+    }
     return unless(**exempt)(environ)
 
 
-@pytest.mark.parametrize("path", ["/health", "/static", "/static/", "/static/a/b.css", "/api/v1"])
+@pytest.mark.parametrize(
+    "path", ["/health", "/static", "/static/", "/static/a/b.css", "/api/v1"]
+)
 def test_exempt(path):
     assert not is_required(path, paths=["/health"], prefixes=["/static", "/api/v1/"])
 
@@ -29,7 +33,9 @@ def test_what_does_not_slip_through(path):
     assert is_required(path, paths=["/health"], prefixes=["/static", "/api/v1/"])
 
 
-@pytest.mark.parametrize("script_name", ["", "/app", "/static", "/health", "/static/.."])
+@pytest.mark.parametrize(
+    "script_name", ["", "/app", "/static", "/health", "/static/.."]
+)
 def test_script_name_says_nothing(script_name):
     """gunicorn takes it from a header of a trusted peer, and a proxy may hand on a client's."""
     exempt = {"paths": ["/health"], "prefixes": ["/static"]}
@@ -45,7 +51,10 @@ def test_the_root_as_a_prefix_is_everything_in_its_normal_form():
     assert is_required("//anything", prefixes=["/"])
 
 
-PREFLIGHT = [("Origin", "https://portal.example.com"), ("Access-Control-Request-Method", "PUT")]
+PREFLIGHT = [
+    ("Origin", "https://portal.example.com"),
+    ("Access-Control-Request-Method", "PUT"),
+]
 
 
 def test_genuine_preflights():
@@ -66,7 +75,9 @@ def tells(*parts, status="200 OK"):
     headers = [("Content-Type", "text/plain"), ("Access-Control-Allow-Origin", "*")]
 
     def at_once(environ, start_response):
-        start_response(status, [*headers, ("Content-Length", str(sum(map(len, parts))))])
+        start_response(
+            status, [*headers, ("Content-Length", str(sum(map(len, parts))))]
+        )
         return list(parts)
 
     def by_and_by(environ, start_response):
@@ -84,7 +95,9 @@ def tells(*parts, status="200 OK"):
 
 @pytest.mark.parametrize("number", range(3), ids=["at once", "by and by", "by write"])
 def test_an_exempt_preflight_gets_status_and_headers_and_no_body(number):
-    inner = tells(b"the ", b"secret", status="203 Non-Authoritative Information")[number]
+    inner = tells(b"the ", b"secret", status="203 Non-Authoritative Information")[
+        number
+    ]
     answer = preflight(inner)
     assert (answer.status, answer.body) == (203, b"")
     assert answer.header("Access-Control-Allow-Origin") == "*"

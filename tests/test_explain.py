@@ -19,17 +19,27 @@ NTLM = base64.b64encode(b"NTLMSSP\0\1\0\0\0" + bytes(24)).decode()
 
 
 def tell(found):
-    return "".join(f"{label:8} {text}\n" for label, text in (*found.facts, *found.conclusion))
+    return "".join(
+        f"{label:8} {text}\n" for label, text in (*found.facts, *found.conclusion)
+    )
 
 
 def run(*arguments, **options):
-    command = [str(Path(sys.executable).parent / "negotiate-wsgi"), "explain", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
+    command = [
+        str(Path(sys.executable).parent / "negotiate-wsgi"),
+        "explain",
+        *arguments,
+    ]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=120, **options
+    )
 
 
 def test_a_ticket_for_a_key_that_is_there(realm):
     found = explain(realm.authorization())
-    assert found.ticket == Ticket("HTTP/localhost@EXAMPLE.TEST", "aes256-cts-hmac-sha1-96", 1)
+    assert found.ticket == Ticket(
+        "HTTP/localhost@EXAMPLE.TEST", "aes256-cts-hmac-sha1-96", 1
+    )
     assert found.mechanisms == ("Kerberos (1.2.840.113554.1.2.2)",)
     assert found.keytab.name.endswith(realm.keytab)
     assert found.refusal is None
@@ -83,7 +93,9 @@ def test_a_ticket_without_kvno_fits_every_key(realm):
 def test_a_token_as_it_is_pasted(realm, form, width):
     token68 = base64.b64encode(realm.token()).decode()
     if width:
-        token68 = "\n".join(token68[at : at + width] for at in range(0, len(token68), width))
+        token68 = "\n".join(
+            token68[at : at + width] for at in range(0, len(token68), width)
+        )
     assert explain(form.format(token68)).ticket.spn == "HTTP/localhost@EXAMPLE.TEST"
 
 
@@ -122,7 +134,10 @@ def test_a_keytab_that_cannot_be_used(realm, tmp_path, content):
         keytab.write_bytes(content)
     done = run("--keytab", str(keytab), input=realm.authorization())
     assert done.returncode == 2, done.stderr
-    assert "ticket   HTTP/localhost@EXAMPLE.TEST kvno 1 aes256-cts-hmac-sha1-96\n" in done.stdout
+    assert (
+        "ticket   HTTP/localhost@EXAMPLE.TEST kvno 1 aes256-cts-hmac-sha1-96\n"
+        in done.stdout
+    )
     assert f"refused  keytab-unusable: {Reason.KEYTAB_UNUSABLE.cause}\n" in done.stdout
     assert str(keytab) in done.stdout
 

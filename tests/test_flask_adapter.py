@@ -123,7 +123,9 @@ def test_refusals_are_those_of_the_answer_table(flask_site, realm, monkeypatch):
     assert flask_site.request("/protected", authorization).status == 200
     assert is_asked(flask_site.request("/protected", authorization))
     assert is_asked(flask_site.request("/protected", negotiate(b"garbage")))
-    assert is_asked(flask_site.request("/protected", realm.authorization("host/localhost")))
+    assert is_asked(
+        flask_site.request("/protected", realm.authorization("host/localhost"))
+    )
     ntlm = flask_site.request("/protected", negotiate(spnego(NTLM)))
     assert (ntlm.status, ntlm.challenges) == (401, [])
     monkeypatch.setenv("KRB5_KTNAME", "/no/such/keytab")
@@ -132,7 +134,10 @@ def test_refusals_are_those_of_the_answer_table(flask_site, realm, monkeypatch):
 
 
 def test_a_views_own_question(flask_site, realm):
-    assert flask_site.request("/admin", realm.authorization()).text == "admin alice@EXAMPLE.TEST"
+    assert (
+        flask_site.request("/admin", realm.authorization()).text
+        == "admin alice@EXAMPLE.TEST"
+    )
     initiator = realm.initiator(user="bob")
     refused = flask_site.request("/admin", initiator.authorization)
     assert refused.status == 403
@@ -166,15 +171,22 @@ def test_a_views_question_that_fails_is_a_500(realm, init):
 
 
 def test_options_by_keyword_and_by_config(realm, init):
-    pages = {"NEGOTIATE_UNAUTHORIZED": Response("by config"), "NEGOTIATE_REALMS": ["EXAMPLE.TEST"]}
+    pages = {
+        "NEGOTIATE_UNAUTHORIZED": Response("by config"),
+        "NEGOTIATE_REALMS": ["EXAMPLE.TEST"],
+    }
     site = WsgiSite(make_app(init, config=pages | {"NEGOTIATE_STRIP_REALM": True}))
     assert site.request("/protected").text == "by config"
     assert (
-        site.request("/protected", realm.authorization()).text == "hello alice@EXAMPLE.TEST alice"
+        site.request("/protected", realm.authorization()).text
+        == "hello alice@EXAMPLE.TEST alice"
     )
     only_alias = WsgiSite(make_app(init, config={"NEGOTIATE_HOSTNAME": "alias.test"}))
     assert is_asked(only_alias.request("/protected", realm.authorization()))
-    assert only_alias.request("/protected", realm.authorization("HTTP/alias.test")).status == 200
+    assert (
+        only_alias.request("/protected", realm.authorization("HTTP/alias.test")).status
+        == 200
+    )
 
 
 def test_keywords_win_over_config_and_complete_it(realm):
@@ -223,7 +235,9 @@ def test_application_factory(realm):
 
     one = WsgiSite(create_app({"NEGOTIATE_HOSTNAME": "localhost"}))
     two = WsgiSite(create_app({"NEGOTIATE_HOSTNAME": "alias.test"}))
-    assert one.request("/inside/7", realm.authorization()).text == "alice@EXAMPLE.TEST 7"
+    assert (
+        one.request("/inside/7", realm.authorization()).text == "alice@EXAMPLE.TEST 7"
+    )
     assert is_asked(two.request("/inside/7", realm.authorization()))
 
 
@@ -235,7 +249,10 @@ def test_async_view(realm, init):
     async def view(user, name):
         return f"{user} {name}"
 
-    assert WsgiSite(app).request("/async/x", realm.authorization()).text == "alice@EXAMPLE.TEST x"
+    assert (
+        WsgiSite(app).request("/async/x", realm.authorization()).text
+        == "alice@EXAMPLE.TEST x"
+    )
 
 
 def test_class_based_views(realm, init):
@@ -254,8 +271,13 @@ def test_class_based_views(realm, init):
     app.add_url_rule("/methods/<name>", view_func=Methods.as_view("methods"))
     app.add_url_rule("/plain", view_func=Plain.as_view("plain"))
     site = WsgiSite(app)
-    assert site.request("/methods/x", realm.authorization()).text == "Methods alice@EXAMPLE.TEST x"
-    assert site.request("/plain", realm.authorization()).text == "Plain alice@EXAMPLE.TEST"
+    assert (
+        site.request("/methods/x", realm.authorization()).text
+        == "Methods alice@EXAMPLE.TEST x"
+    )
+    assert (
+        site.request("/plain", realm.authorization()).text == "Plain alice@EXAMPLE.TEST"
+    )
     assert is_asked(site.request("/plain"))
 
 
@@ -303,10 +325,15 @@ def test_no_caller_takes_a_refusal_for_a_value(realm, init):
     site = WsgiSite(app)
     assert is_asked(site.request("/careless"))
     assert values == []
-    assert site.request("/careless", realm.authorization()).text == "secret of alice@EXAMPLE.TEST"
+    assert (
+        site.request("/careless", realm.authorization()).text
+        == "secret of alice@EXAMPLE.TEST"
+    )
 
 
-def test_the_apps_own_error_pages_see_a_refusal_and_the_browser_its_challenge(realm, init):
+def test_the_apps_own_error_pages_see_a_refusal_and_the_browser_its_challenge(
+    realm, init
+):
     app = make_app(init)
     seen = []
 
@@ -348,7 +375,9 @@ def test_layers_outside_of_the_guard_are_named(caplog):
         site = WsgiSite(app)
         site.request("/")
         site.request("/")
-        named = [record for record in caplog.records if "white_noise" in record.getMessage()]
+        named = [
+            record for record in caplog.records if "white_noise" in record.getMessage()
+        ]
         assert len(named) == warns
         assert all(record.levelname == "WARNING" for record in named)
 
@@ -422,7 +451,10 @@ def test_adapter_remembers_names(realm):
 @pytest.fixture
 def session_site(realm, init):
     app = make_app(
-        init, config={"NEGOTIATE_SESSION": SessionCookie("a key of thirty-two bytes or more")}
+        init,
+        config={
+            "NEGOTIATE_SESSION": SessionCookie("a key of thirty-two bytes or more")
+        },
     )
 
     @app.route("/sign-off")
@@ -446,15 +478,22 @@ def test_session(session_site, realm, path, status):
     [cookie] = cookies(first)
     [proof] = first.challenges
     assert initiator.trusts(proof)
-    assert (first.header("Cache-Control"), first.header("Vary")) == ("private", "Cookie")
+    assert (first.header("Cache-Control"), first.header("Vary")) == (
+        "private",
+        "Cookie",
+    )
     second = session_site.request(path, headers=[("Cookie", cookie.split(";")[0])])
     assert (second.status, second.challenges, cookies(second)) == (status, [], [])
     assert second.header("Cache-Control") == "private"
-    assert is_asked(session_site.request(path, headers=[("Cookie", cookie[:-100].split(";")[0])]))
+    assert is_asked(
+        session_site.request(path, headers=[("Cookie", cookie[:-100].split(";")[0])])
+    )
 
 
 def test_forget_in_a_view(session_site, realm):
-    cookie = cookies(session_site.request("/protected", realm.authorization()))[0].split(";")[0]
+    cookie = cookies(session_site.request("/protected", realm.authorization()))[
+        0
+    ].split(";")[0]
     for answer in (
         session_site.request("/sign-off", headers=[("Cookie", cookie)]),
         session_site.request("/sign-off", realm.authorization()),
@@ -466,8 +505,11 @@ def test_forget_in_a_view(session_site, realm):
 
 def test_a_view_s_own_question_is_asked_of_a_session_too(session_site, realm):
     answers = [
-        session_site.request("/protected", realm.authorization(user=u)) for u in ("alice", "bob")
+        session_site.request("/protected", realm.authorization(user=u))
+        for u in ("alice", "bob")
     ]
     alice, bob = ([("Cookie", cookies(answer)[0].split(";")[0])] for answer in answers)
-    assert session_site.request("/admin", headers=alice).text == "admin alice@EXAMPLE.TEST"
+    assert (
+        session_site.request("/admin", headers=alice).text == "admin alice@EXAMPLE.TEST"
+    )
     assert session_site.request("/admin", headers=bob).status == 403

@@ -33,7 +33,9 @@ def test_two_middlewares_with_two_keytabs_do_not_see_each_others_keys(realm, tmp
     for spn in spns:
         keytab = tmp_path / spn.rpartition("/")[2]
         realm.add_service(spn, keytab)
-        sites.append(WsgiSite(NegotiateMiddleware(app, acceptor=GssapiAcceptor(keytab=keytab))))
+        sites.append(
+            WsgiSite(NegotiateMiddleware(app, acceptor=GssapiAcceptor(keytab=keytab)))
+        )
     before = os.environ["KRB5_KTNAME"]
     for number, site in enumerate(sites):
         assert site.request("/", realm.authorization(spns[number])).status == 200
@@ -49,7 +51,8 @@ def test_new_principals_are_seen_by_the_next_token(realm, tmp_path):
     assert isinstance(acceptor.accept(realm.token("HTTP/early.test")), Accepted)
     realm.add_service("HTTP/late.test", keytab)
     assert (
-        acceptor.accept(realm.token("HTTP/late.test")).identity.spn == "HTTP/late.test@EXAMPLE.TEST"
+        acceptor.accept(realm.token("HTTP/late.test")).identity.spn
+        == "HTTP/late.test@EXAMPLE.TEST"
     )
     keytab.unlink()
     with pytest.raises(AcceptorError, match="does not exist"):
@@ -59,14 +62,20 @@ def test_new_principals_are_seen_by_the_next_token(realm, tmp_path):
 def test_a_keytab_without_a_key_of_ours_is_our_fault(realm, tmp_path):
     keytab = tmp_path / "keytab"
     realm.add_service("host/without-http.test", keytab)
-    with pytest.raises(AcceptorError, match="has no key for HTTP/ and any host") as error:
+    with pytest.raises(
+        AcceptorError, match="has no key for HTTP/ and any host"
+    ) as error:
         GssapiAcceptor(keytab=keytab).accept(realm.token())
     assert error.value.reason is Reason.KEYTAB_UNUSABLE
 
 
-def test_a_ticket_for_one_of_our_names_and_the_key_of_another_is_known_by_the_key(realm):
+def test_a_ticket_for_one_of_our_names_and_the_key_of_another_is_known_by_the_key(
+    realm,
+):
     """As the acceptor of every key has it; the clear-text SPN only says which key to try first."""
-    relabelled = realm.token("HTTP/alias.test").replace(b"\x0aalias.test", b"\x0aalias.tesT", 1)
+    relabelled = realm.token("HTTP/alias.test").replace(
+        b"\x0aalias.test", b"\x0aalias.tesT", 1
+    )
     accepted = GssapiAcceptor().accept(relabelled)
     assert accepted.identity.spn == "HTTP/alias.test@EXAMPLE.TEST"
     only = GssapiAcceptor(hostname="localhost")
@@ -92,7 +101,9 @@ def test_it_does_not_accept_ntlm_though_a_plugin_would(realm):
     ntlm = "TlRMTVNTUAABAAAAl4II4gAAAAAAAAAAAAAAAAAAAAAKAGFKAAAADw=="
     environ = {**os.environ, "GSS_MECH_CONFIG": "/etc/gss/mech.d/mech.ntlmssp.conf"}
     command = [sys.executable, "-c", program, ntlm, realm.authorization().split()[1]]
-    said = subprocess.run(command, env=environ, capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(
+        command, env=environ, capture_output=True, text=True, check=True
+    ).stdout
     assert said.split() == ["unsupported-mechanism", "alice@EXAMPLE.TEST"]
 
 
@@ -103,7 +114,9 @@ def test_a_damaged_krb5_conf_is_our_fault(realm, tmp_path, monkeypatch):
     damaged.write_text("[realms\n")
     monkeypatch.setenv("KRB5_CONFIG", str(damaged))
     for each in (acceptor, GssapiAcceptor()):
-        with pytest.raises(AcceptorError, match=f"cannot read {damaged}, or it is damaged"):
+        with pytest.raises(
+            AcceptorError, match=f"cannot read {damaged}, or it is damaged"
+        ):
             each.accept(token)
     monkeypatch.undo()
     assert isinstance(acceptor.accept(token), Accepted)
@@ -161,7 +174,9 @@ def max_age(answer):
 def test_no_session_outlives_its_ticket(realm, short_ticket, monkeypatch):
     authorization, end = short_ticket
     session = SessionCookie(KEY, max_age=3600)
-    site = WsgiSite(NegotiateMiddleware(app, acceptor=GssapiAcceptor(), session=session))
+    site = WsgiSite(
+        NegotiateMiddleware(app, acceptor=GssapiAcceptor(), session=session)
+    )
     answer = site.request("/", authorization)
     assert 1 <= max_age(answer) <= 600
     cookie = [("Cookie", answer.header("Set-Cookie").split(";")[0])]
@@ -174,7 +189,9 @@ def test_no_session_outlives_its_ticket(realm, short_ticket, monkeypatch):
 def test_a_ticket_that_has_just_ended_begins_no_session(realm, ended_ticket):
     """krb5 still accepts it, for as long as clocks may differ."""
     session = SessionCookie(KEY)
-    site = WsgiSite(NegotiateMiddleware(app, acceptor=GssapiAcceptor(), session=session))
+    site = WsgiSite(
+        NegotiateMiddleware(app, acceptor=GssapiAcceptor(), session=session)
+    )
     answer = site.request("/", ended_ticket)
     assert (answer.status, answer.header("Set-Cookie")) == (200, None)
 
@@ -182,7 +199,9 @@ def test_a_ticket_that_has_just_ended_begins_no_session(realm, ended_ticket):
 def test_a_long_ticket_does_not_prolong_a_session(realm):
     session = SessionCookie(KEY, max_age=60)
     inner = NegotiateMiddleware(app, acceptor=GssapiAcceptor(), session=session)
-    site = WsgiSite(NegotiateMiddleware(inner, acceptor=inner._acceptor, session=session))
+    site = WsgiSite(
+        NegotiateMiddleware(inner, acceptor=inner._acceptor, session=session)
+    )
     assert max_age(site.request("/", realm.authorization())) == 60
 
 

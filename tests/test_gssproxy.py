@@ -138,7 +138,9 @@ def test_a_user_who_cannot_read_the_keytab_accepts(realm, proxy, start, kind):
     assert server.accept(realm.token("HTTP/alias.test", user="bob"))[0] == "accepted"
     assert server.accept(token) == ["replayed", "None", "Request is a replay"]
     # gssproxy takes any of its keys: the target's name is what we judge by.
-    relabelled = realm.token("host/localhost").replace(b"\x1b\x04host", b"\x1b\x04HTTP", 1)
+    relabelled = realm.token("host/localhost").replace(
+        b"\x1b\x04host", b"\x1b\x04HTTP", 1
+    )
     for other in (relabelled, realm.token("host/localhost")):
         reason, spn, detail = server.accept(other)
         assert (reason, spn) == ("wrong-service", "host/localhost@EXAMPLE.TEST")

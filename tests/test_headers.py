@@ -27,7 +27,11 @@ def test_does_not_offer_negotiate(value):
 
 def test_without_negotiate_makes_a_new_list():
     kept = [("A", "Negotiate"), ("WWW-Authenticate", 'Basic realm="x"')]
-    given = [*kept, ("WWW-Authenticate", "Negotiate"), ("www-authenticate", "negotiate YQ==")]
+    given = [
+        *kept,
+        ("WWW-Authenticate", "Negotiate"),
+        ("www-authenticate", "negotiate YQ=="),
+    ]
     before = list(given)
     assert without_negotiate(given) == kept
     assert given == before

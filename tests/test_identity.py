@@ -36,9 +36,14 @@ def test_no_two_principals_of_a_realm_share_a_name():
     parts = ["a", "@", "/", "\\"]
     escaped = {"@": r"\@", "/": "/", "\\": r"\\", "a": "a"}
     principals = {
-        f"{escaped[x]}{escaped[y]}{escaped[z]}@R" for x in parts for y in parts for z in parts
+        f"{escaped[x]}{escaped[y]}{escaped[z]}@R"
+        for x in parts
+        for y in parts
+        for z in parts
     } | {rf"a\/{escaped[x]}@R" for x in parts}
-    assert len({Identity(principal).name for principal in principals}) == len(principals)
+    assert len({Identity(principal).name for principal in principals}) == len(
+        principals
+    )
 
 
 def test_is_frozen():

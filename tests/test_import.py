@@ -16,11 +16,15 @@ sys.meta_path.insert(0, Hide())
 
 
 def run(script):
-    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True
+    )
 
 
 def test_imports_nothing_that_it_does_not_need():
-    loaded = run("import negotiate_wsgi, sys; print('\\n'.join(sys.modules))").stdout.split()
+    loaded = run(
+        "import negotiate_wsgi, sys; print('\\n'.join(sys.modules))"
+    ).stdout.split()
     assert "negotiate_wsgi.request.middleware" in loaded
     assert not {"kerberos", "gssapi", "flask", "k5test", "ctypes"} & set(loaded)
 

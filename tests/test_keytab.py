@@ -37,10 +37,18 @@ KEYTABS = {
     "one key": [keytab_entry()],
     "two": [keytab_entry(), keytab_entry("host/www.test", kvno=7, enctype=17)],
     "a hole first": [hole(40), keytab_entry()],
-    "holes between": [keytab_entry(), hole(1), hole(200), keytab_entry(kvno=2), hole(9)],
+    "holes between": [
+        keytab_entry(),
+        hole(1),
+        hole(200),
+        keytab_entry(kvno=2),
+        hole(9),
+    ],
     "kvno of 32 bits": [keytab_entry(kvno=300, tail=struct.pack(">I", 300))],
     "kvno of 32 bits, zero": [keytab_entry(kvno=44, tail=bytes(4))],
-    "more behind the kvno": [keytab_entry(kvno=44, tail=struct.pack(">I", 300) + b"flags")],
+    "more behind the kvno": [
+        keytab_entry(kvno=44, tail=struct.pack(">I", 300) + b"flags")
+    ],
     "filled up": [keytab_entry(kvno=44, tail=bytes(3))],
     "escapes": [keytab_entry([b"a/b", b"c@d", b"e\\f", b"\n\t\b\0"], b"R/@\\")],
     "one component": [keytab_entry("alice")],
@@ -68,7 +76,9 @@ def test_it_is_read_as_krb5_reads_it(parts, tmp_path):
 
 
 def test_a_keytab_of_version_1(tmp_path):
-    content = b"\5\1" + keytab_entry(order="=") + keytab_entry("host/a/b", kvno=3, order="=")
+    content = (
+        b"\5\1" + keytab_entry(order="=") + keytab_entry("host/a/b", kvno=3, order="=")
+    )
     (tmp_path / "keytab").write_bytes(content)
     assert [(who, kvno) for who, kvno, _ in by_us(content)] == [
         ("HTTP/www.test@R", 1),
@@ -82,8 +92,12 @@ def test_a_keytab_of_version_1(tmp_path):
 def test_a_genuine_keytab(realm):
     found = read_keytab(realm.keytab)
     expected = by_krb5(realm.keytab)
-    assert [(key.principal, key.kvno) for key in found.keys] == [key[:2] for key in expected]
-    assert [key.enctype for key in found.keys] == [krb5.enctype_to_name(key[2]) for key in expected]
+    assert [(key.principal, key.kvno) for key in found.keys] == [
+        key[:2] for key in expected
+    ]
+    assert [key.enctype for key in found.keys] == [
+        krb5.enctype_to_name(key[2]) for key in expected
+    ]
     assert len(expected) > 10
 
 
@@ -133,7 +147,14 @@ def test_a_mark_is_another_one_in_each_process(tmp_path):
 @pytest.mark.parametrize(
     "content",
     [b"", b"\5", b"\5\3", b"\4\2", b"not a keytab", b"\5\2" + bytes(MAX_KEYTAB)],
-    ids=["empty", "half a version", "version 3", "another program", "text", "too large"],
+    ids=[
+        "empty",
+        "half a version",
+        "version 3",
+        "another program",
+        "text",
+        "too large",
+    ],
 )
 def test_what_is_no_keytab(content):
     with pytest.raises(KeytabError):

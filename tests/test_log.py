@@ -54,7 +54,12 @@ def test_an_accepted_token_is_info(caplog):
     assert record.reason == "accepted"
     assert record.principal == "alice@EXAMPLE.TEST"
     assert record.spn == "HTTP/localhost@EXAMPLE.TEST"
-    for said in ("alice@EXAMPLE.TEST", "HTTP/localhost@EXAMPLE.TEST", "/some/path", "192.0.2.1"):
+    for said in (
+        "alice@EXAMPLE.TEST",
+        "HTTP/localhost@EXAMPLE.TEST",
+        "/some/path",
+        "192.0.2.1",
+    ):
         assert said in record.getMessage()
 
 
@@ -64,7 +69,14 @@ def test_a_refused_token_has_reason_and_remedy_in_message_and_fields(caplog, req
     site_of(refused, required=required).request("/p", negotiate(GOOD))
     record = only(caplog)
     assert record.levelname == "WARNING"
-    fields = (record.reason, record.remedy, record.detail, record.client, record.path, record.spn)
+    fields = (
+        record.reason,
+        record.remedy,
+        record.detail,
+        record.client,
+        record.path,
+        record.spn,
+    )
     expected = (
         "stale-keytab", Reason.STALE_KEYTAB.remedy, "kvno 2 not found", "192.0.2.1", "/p", "HTTP/h@R",
     )  # fmt: skip
@@ -83,7 +95,9 @@ def test_what_the_screening_refused_is_a_warning(caplog, token, reason):
 
 
 def test_our_own_fault_is_an_error_that_says_what_to_mend(caplog):
-    fault = AcceptorError(Reason.KEYTAB_UNUSABLE, "the keytab /k cannot be read by uid 33")
+    fault = AcceptorError(
+        Reason.KEYTAB_UNUSABLE, "the keytab /k cannot be read by uid 33"
+    )
     for required in (True, False):
         caplog.clear()
         site_of(fault, required=required).request("/", negotiate(GOOD))
@@ -100,9 +114,15 @@ def test_policy_decisions(caplog):
 
 def test_a_foreign_page_is_a_warning_that_names_it(caplog):
     headers = [("Origin", "https://evil.test")]
-    site_of(trusted_origins=[]).request("/pay", negotiate(GOOD), method="POST", headers=headers)
+    site_of(trusted_origins=[]).request(
+        "/pay", negotiate(GOOD), method="POST", headers=headers
+    )
     record = only(caplog)
-    assert (record.levelname, record.reason, record.path) == ("WARNING", "cross-site", "/pay")
+    assert (record.levelname, record.reason, record.path) == (
+        "WARNING",
+        "cross-site",
+        "/pay",
+    )
     assert "https://evil.test" in record.getMessage()
 
 
@@ -135,13 +155,17 @@ def test_no_word_of_a_clients_can_look_like_a_field(caplog):
     fields = re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"(?:, |$)', only(caplog).getMessage())
     assert dict(fields)["client"] == "192.0.2.1"
     assert [name for name, _ in fields].count("client") == 1
-    assert only(caplog).getMessage() == ", ".join(f'{name}="{value}"' for name, value in fields)
+    assert only(caplog).getMessage() == ", ".join(
+        f'{name}="{value}"' for name, value in fields
+    )
     assert re.sub(r"\\(.)", r"\1", dict(fields)["spn"]) == FORGED
 
 
 def test_no_field_is_longer_than_a_thousand_characters(caplog):
     long = "a" * 60_000
-    site_of(Refused(Reason.UNKNOWN, long, long, long)).request(f"/{long}", negotiate(GOOD))
+    site_of(Refused(Reason.UNKNOWN, long, long, long)).request(
+        f"/{long}", negotiate(GOOD)
+    )
     record = only(caplog)
     for field in (record.detail, record.principal, record.spn, record.path):
         assert len(field) == 1003
@@ -166,7 +190,9 @@ def test_a_refusals_record_has_the_id_that_stands_on_its_page(caplog):
 def test_one_record_where_layers_share_a_verdict(caplog):
     acceptor = NamedAcceptor(ALICE)
     inner = NegotiateMiddleware(app, acceptor=acceptor)
-    WsgiSite(NegotiateMiddleware(inner, acceptor=acceptor)).request("/", negotiate(GOOD))
+    WsgiSite(NegotiateMiddleware(inner, acceptor=acceptor)).request(
+        "/", negotiate(GOOD)
+    )
     assert only(caplog).reason == "accepted"
 
 
@@ -181,7 +207,9 @@ def test_no_token_in_any_record_page_or_exception(caplog, realm, expired, skewed
     ]  # fmt: skip
     shown = b""
     for token in [*tokens, tokens[0]]:
-        answer = guarded.request("/", negotiate(token), headers=[("Cookie", "c=cookie-secret")])
+        answer = guarded.request(
+            "/", negotiate(token), headers=[("Cookie", "c=cookie-secret")]
+        )
         if answer.status == 200:
             cookie = answer.header("Set-Cookie").split(";")[0]
             [proof] = answer.challenges
@@ -189,14 +217,20 @@ def test_no_token_in_any_record_page_or_exception(caplog, realm, expired, skewed
         shown += answer.body
     for sent in (cookie, cookie[:-1]):
         shown += guarded.request("/", headers=[("Cookie", sent)]).body
-    logged = "\n".join(f"{record.getMessage()} {vars(record)}" for record in caplog.records)
+    logged = "\n".join(
+        f"{record.getMessage()} {vars(record)}" for record in caplog.records
+    )
     assert logged.count("reason") >= len(tokens)
     for secret in ("cookie-secret", key, cookie[-20:], cookie[:20]):
         assert secret not in logged
         assert secret.encode() not in shown
     for token in tokens:
         for part in (token[-12:], token[len(token) // 2 :][:12], token[:12]):
-            for text in (base64.b64encode(part).decode()[:14], part.hex(), repr(part)[2:-1]):
+            for text in (
+                base64.b64encode(part).decode()[:14],
+                part.hex(),
+                repr(part)[2:-1],
+            ):
                 assert text not in logged
                 assert text.encode() not in shown
 

@@ -23,7 +23,14 @@ MIB = 2**20
 def test_25_000_refused_tokens_leave_memory_where_it_was(realm, kind, acceptor):
     script = Path(__file__).parent / "siege" / "refuse.py"
     environ = {**os.environ, "KRB5CCNAME": realm.ccache("bob")}
-    command = [sys.executable, str(script), kind, "25000", "HTTP/localhost@EXAMPLE.TEST", acceptor]
+    command = [
+        sys.executable,
+        str(script),
+        kind,
+        "25000",
+        "HTTP/localhost@EXAMPLE.TEST",
+        acceptor,
+    ]
     done = subprocess.run(command, env=environ, capture_output=True, text=True)
     status, grown = done.stdout.split()
     assert status == "401", done.stderr

@@ -3,7 +3,17 @@
 import traceback
 
 import pytest
-from helpers import ALICE, GOOD, NTLM, NamedAcceptor, accepted, app, negotiate, site_of, spnego
+from helpers import (
+    ALICE,
+    GOOD,
+    NTLM,
+    NamedAcceptor,
+    accepted,
+    app,
+    negotiate,
+    site_of,
+    spnego,
+)
 from sites import WsgiSite
 
 from negotiate_wsgi import (
@@ -43,7 +53,9 @@ def test_refused(reason):
     assert (optional.status, optional.text) == (200, f"None None {reason}")
 
 
-@pytest.mark.parametrize("reason", [Reason.KEYTAB_UNUSABLE, Reason.REPLAY_CACHE_UNUSABLE])
+@pytest.mark.parametrize(
+    "reason", [Reason.KEYTAB_UNUSABLE, Reason.REPLAY_CACHE_UNUSABLE]
+)
 def test_acceptor_error_is_a_500(reason):
     fault = AcceptorError(reason, "detail")
     answer = site_of(fault).request("/", negotiate(GOOD))
@@ -55,7 +67,9 @@ def test_acceptor_error_is_a_500(reason):
 def test_a_bug_of_an_acceptor_is_no_pass():
     for required in (True, False):
         with pytest.raises(ZeroDivisionError):
-            site_of(ZeroDivisionError(), required=required).request("/", negotiate(GOOD))
+            site_of(ZeroDivisionError(), required=required).request(
+                "/", negotiate(GOOD)
+            )
 
 
 @pytest.mark.parametrize("failure", [ValueError("secret"), KeyError("secret")])
@@ -64,7 +78,9 @@ def test_authorize_raises_is_a_500_without_its_text(failure):
         raise failure
 
     for required in (True, False):
-        answer = site_of(authorize=authorize, required=required).request("/", negotiate(GOOD))
+        answer = site_of(authorize=authorize, required=required).request(
+            "/", negotiate(GOOD)
+        )
         assert answer.status == 500
         assert b"secret" not in answer.body
 
@@ -85,7 +101,10 @@ def test_custom_pages_may_read_the_refusal_or_not():
     from werkzeug.wrappers import Response
 
     guarded = site_of(
-        accepted("bob@R"), unauthorized=Response("ask"), forbidden=Response("no"), realms=["S"]
+        accepted("bob@R"),
+        unauthorized=Response("ask"),
+        forbidden=Response("no"),
+        realms=["S"],
     )
     assert guarded.request("/").text == "ask"
     assert guarded.request("/", negotiate(b"x")).text == "ask"
@@ -102,7 +121,9 @@ def test_a_constant_header_list_stays_as_it_was_after_1000_requests_by_different
 
     guarded = site_of(inner=constant)
     for number in range(1000):
-        guarded.acceptor.result = accepted(f"user{number}@R", None, b"proof %d" % number)
+        guarded.acceptor.result = accepted(
+            f"user{number}@R", None, b"proof %d" % number
+        )
         assert len(guarded.request("/", negotiate(GOOD)).challenges) == 1
     assert headers == [("Content-Type", "text/plain")]
 
@@ -148,7 +169,9 @@ def test_nothing_is_buffered():
 def test_a_token_is_judged_once_where_layers_share_an_acceptor(outer_required):
     acceptor = NamedAcceptor(ALICE)
     inner = NegotiateMiddleware(app, acceptor=acceptor)
-    layers = WsgiSite(NegotiateMiddleware(inner, acceptor=acceptor, required=outer_required))
+    layers = WsgiSite(
+        NegotiateMiddleware(inner, acceptor=acceptor, required=outer_required)
+    )
     answer = layers.request("/", negotiate(GOOD))
     assert answer.text == "alice@EXAMPLE.TEST alice None"
     assert answer.challenges == ["Negotiate cHJvb2Y="]
@@ -191,7 +214,13 @@ def test_the_judged_credential_is_taken_out_of_what_the_app_sees():
         return app(environ, start_response)
 
     guarded = site_of(inner=see, required=False)
-    for said in (negotiate(GOOD), negotiate(b"garbage"), "Bearer x", "Basic YTpi", None):
+    for said in (
+        negotiate(GOOD),
+        negotiate(b"garbage"),
+        "Bearer x",
+        "Basic YTpi",
+        None,
+    ):
         guarded.request("/", said)
     assert seen == [None, None, "Bearer x", "Basic YTpi", None]
 
@@ -211,7 +240,10 @@ def test_a_bug_of_an_acceptor_leaves_no_token_in_the_locals_of_its_traceback():
         guarded(environ, None)
     encoded = negotiate(GOOD)[10:]
     assert "HTTP_AUTHORIZATION" not in environ
-    tracebacks = [caught.value.__traceback__.tb_next, caught.value.__cause__.__traceback__]
+    tracebacks = [
+        caught.value.__traceback__.tb_next,
+        caught.value.__cause__.__traceback__,
+    ]
     frames = [frame for tb in tracebacks for frame, _ in traceback.walk_tb(tb)]
     assert len(frames) >= 5
     for frame in frames:
@@ -226,12 +258,21 @@ def test_a_client_cannot_name_itself_in_a_header_that_the_app_trusts():
         return [environ.get("HTTP_X_REMOTE_USER", "nobody").encode()]
 
     guarded = site_of(inner=whoami, required=False, user_header="X-Remote-User")
-    forged = [("X-Remote-User", "root"), ("X_Remote_User", "root"), ("x-remote_user", "root")]
+    forged = [
+        ("X-Remote-User", "root"),
+        ("X_Remote_User", "root"),
+        ("x-remote_user", "root"),
+    ]
     for line in forged:
         assert guarded.request("/", headers=[line]).text == "nobody"
-        assert guarded.request("/", negotiate(GOOD), headers=[line]).text == "alice@EXAMPLE.TEST"
+        assert (
+            guarded.request("/", negotiate(GOOD), headers=[line]).text
+            == "alice@EXAMPLE.TEST"
+        )
     trusting = site_of(inner=whoami, required=False)
-    assert trusting.request("/", headers=forged[:1]).text == "root"  # why there is the option
+    assert (
+        trusting.request("/", headers=forged[:1]).text == "root"
+    )  # why there is the option
 
 
 def test_required_sees_an_environ_that_nobody_has_forged():
@@ -264,9 +305,18 @@ def test_required_sees_an_environ_that_nobody_has_forged():
         ({"authorize": "admins"}, "callable"),
         ({"session": object()}, "session"),
         ({"acceptor": object()}, "accept"),
-        ({"acceptor": NamedAcceptor(ALICE), "hostname": "x"}, "give service, hostname, keytab"),
-        ({"acceptor": NamedAcceptor(ALICE), "keytab": "x"}, "give service, hostname, keytab"),
-        ({"acceptor": NamedAcceptor(ALICE), "service": "x"}, "give service, hostname, keytab"),
+        (
+            {"acceptor": NamedAcceptor(ALICE), "hostname": "x"},
+            "give service, hostname, keytab",
+        ),
+        (
+            {"acceptor": NamedAcceptor(ALICE), "keytab": "x"},
+            "give service, hostname, keytab",
+        ),
+        (
+            {"acceptor": NamedAcceptor(ALICE), "service": "x"},
+            "give service, hostname, keytab",
+        ),
         ({"service": "HTTP/www"}, "'HTTP'"),
         ({"service": ""}, "'HTTP'"),
         ({"hostname": "HTTP@www"}, "www.example.com"),

@@ -12,7 +12,9 @@ TRUSTING = ["https://Portal.Example.com", "http://old.example.com:8080"]
 def post(trusted_origins, headers, method="POST", **request):
     guarded = site_of(trusted_origins=trusted_origins)
     headers = [("Host", "www.example.com"), *headers.items()]
-    answer = guarded.request("/", negotiate(GOOD), method=method, headers=headers, **request)
+    answer = guarded.request(
+        "/", negotiate(GOOD), method=method, headers=headers, **request
+    )
     assert guarded.acceptor.tokens == ([GOOD] if answer.status == 200 else [])
     return answer.status
 
@@ -88,16 +90,28 @@ def test_behind_a_proxy_that_rewrites_host_an_old_browser_needs_our_origin_named
 
 def test_our_own_pages_alone_is_the_default():
     foreign = [("Origin", "https://evil.test")]
-    assert site_of().request("/", negotiate(GOOD), method="POST", headers=foreign).status == 403
+    assert (
+        site_of().request("/", negotiate(GOOD), method="POST", headers=foreign).status
+        == 403
+    )
     own = [("Origin", "http://localhost")]
-    assert site_of().request("/", negotiate(GOOD), method="POST", headers=own).status == 200
+    assert (
+        site_of().request("/", negotiate(GOOD), method="POST", headers=own).status
+        == 200
+    )
 
 
 def test_403_before_any_credential_is_honoured():
     guarded = site_of(trusted_origins=[], session=SessionCookie(KEY), required=False)
-    [cookie] = [v for k, v in guarded.request("/", negotiate(GOOD)).headers if k == "Set-Cookie"]
+    [cookie] = [
+        v for k, v in guarded.request("/", negotiate(GOOD)).headers if k == "Set-Cookie"
+    ]
     foreign = [("Sec-Fetch-Site", "cross-site")]
-    for credentials in ([], [("Cookie", cookie.split(";")[0])], [("Authorization", "Basic YTpi")]):
+    for credentials in (
+        [],
+        [("Cookie", cookie.split(";")[0])],
+        [("Authorization", "Basic YTpi")],
+    ):
         answer = guarded.request("/", method="POST", headers=[*foreign, *credentials])
         assert (answer.status, answer.challenges) == (403, [])
         assert "(cross-site)" in answer.text

@@ -30,13 +30,19 @@ def test_unauthorized_without_a_header(guarded):
 def test_unauthorized_custom_text(guarded):
     answer = guarded(unauthorized=Response("CUSTOM")).request("/")
     assert is_asked(answer)
-    assert (answer.text, answer.header("Content-Type")) == ("CUSTOM", "text/plain; charset=utf-8")
+    assert (answer.text, answer.header("Content-Type")) == (
+        "CUSTOM",
+        "text/plain; charset=utf-8",
+    )
 
 
 def test_unauthorized_custom_text_and_content_type(guarded):
     page = Response("401!", mimetype="text/html")
     answer = guarded(unauthorized=page).request("/")
-    assert (answer.text, answer.header("Content-Type")) == ("401!", "text/html; charset=utf-8")
+    assert (answer.text, answer.header("Content-Type")) == (
+        "401!",
+        "text/html; charset=utf-8",
+    )
 
 
 def test_unauthorized_when_the_scheme_is_not_negotiate(guarded):
@@ -62,7 +68,9 @@ def test_forbidden_there_is_asked_again_here(guarded, realm):
 
 def test_forbidden_custom_text(guarded, realm):
     page = Response("CUSTOM", mimetype="text/html")
-    answer = guarded(forbidden=page, realms=["OTHER"]).request("/", realm.authorization())
+    answer = guarded(forbidden=page, realms=["OTHER"]).request(
+        "/", realm.authorization()
+    )
     assert (answer.status, answer.text) == (403, "CUSTOM")
     assert answer.header("Content-Type") == "text/html; charset=utf-8"
 
@@ -75,8 +83,12 @@ def test_authentication_skipped_where_it_is_not_required(guarded, realm):
 
 
 def test_reads_a_body_no_further_than_it_was_told(guarded):
-    assert is_asked(guarded(discard_body=0).request("/", method="POST", body=b"x" * 100))
-    assert is_asked(guarded(discard_body=10).request("/", method="POST", body=b"x" * 100))
+    assert is_asked(
+        guarded(discard_body=0).request("/", method="POST", body=b"x" * 100)
+    )
+    assert is_asked(
+        guarded(discard_body=10).request("/", method="POST", body=b"x" * 100)
+    )
 
 
 def test_a_realm_that_begins_like_ours_is_not_ours(guarded, realm):

@@ -44,7 +44,10 @@ def test_no_realms_is_nobody():
 
 
 def test_authorize_says_no():
-    assert Policy.of(None, lambda identity: False).objection(ALICE) is Reason.NOT_AUTHORIZED
+    assert (
+        Policy.of(None, lambda identity: False).objection(ALICE)
+        is Reason.NOT_AUTHORIZED
+    )
 
 
 def test_authorize_says_yes():

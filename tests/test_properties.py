@@ -18,7 +18,10 @@ EDITS = st.lists(
 )
 # The same examples in each run: what is new is looked for by tests/siege.
 MANY = settings(
-    max_examples=2000, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
+    max_examples=2000,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    derandomize=True,
 )
 SOME = settings(MANY, max_examples=500)
 PRINCIPALS = st.text(st.sampled_from("aé/@\\ :.\n"), max_size=12)

@@ -45,14 +45,18 @@ class Site:
     def rotate_key(self):
         key = self.directory / "session-key"
         key.write_text(
-            "a new key of no less than 32 bytes".replace(" ", "-") + "\n" + key.read_text()
+            "a new key of no less than 32 bytes".replace(" ", "-")
+            + "\n"
+            + key.read_text()
         )
         for port in self.ports:
             master = self._master(port)
             before = set(sites.children(master))
             os.kill(master, signal.SIGHUP)
             wait_until(
-                lambda master=master, before=before: before.isdisjoint(sites.children(master))
+                lambda master=master, before=before: before.isdisjoint(
+                    sites.children(master)
+                )
             )
 
     def kill_a_backend(self):
@@ -99,8 +103,12 @@ def test_one_browser_session_over_two_backends(site, browse):
     wait_until(lambda: sum(log.count(("/", "200")) for log in site.answered()) == 200)
     assert site.challenges() == 1
     one, two = site.answered()
-    if site.proxy == "nginx":  # HAProxy keeps a connection that has seen a 401 with its server
-        assert abs(len(one) - len(two)) < 20  # Chromium's requests for a favicon.ico included
+    if (
+        site.proxy == "nginx"
+    ):  # HAProxy keeps a connection that has seen a 401 with its server
+        assert (
+            abs(len(one) - len(two)) < 20
+        )  # Chromium's requests for a favicon.ico included
     [cookie] = page.context.cookies()
     assert (cookie["name"], cookie["secure"]) == ("__Host-negotiate", True)
 
@@ -116,7 +124,9 @@ def test_one_browser_session_over_two_backends(site, browse):
     one, two = site.answered()
     visit(page, site, 20)
     assert site.answered()[0] == one
-    wait_until(lambda: site.answered()[1].count(("/", "200")) >= two.count(("/", "200")) + 20)
+    wait_until(
+        lambda: site.answered()[1].count(("/", "200")) >= two.count(("/", "200")) + 20
+    )
     assert site.challenges() == 1
 
     page.context.clear_cookies()  # the negative control
@@ -126,7 +136,9 @@ def test_one_browser_session_over_two_backends(site, browse):
 
 @pytest.mark.parametrize("proxy", ["nginx", "haproxy"])
 def test_a_clients_word_for_who_and_where_it_is_goes_no_further(serve, proxy):
-    gunicorn = (ROOT / "samples" / "gunicorn.conf.py").read_text() + 'header_map = "dangerous"\n'
+    gunicorn = (
+        ROOT / "samples" / "gunicorn.conf.py"
+    ).read_text() + 'header_map = "dangerous"\n'
     site = serve(proxy, **{"plain_app.py": ECHO, "gunicorn.conf.py": gunicorn})
     environ = told(f"{site.url}/forged", FORGED + GENUINE)
     assert forged(environ) == set()

@@ -53,7 +53,9 @@ TEXTS = {
 def test_texts(text, reason):
     spn = "HTTP/replay cache@R" if "HTTP/replay cache@R" in text else TICKET.spn
     ticket = replace(TICKET, spn=spn)
-    refused = pykerberos._classify((("Unspecified GSS failure", FAILURE), (text, 100001)), ticket)
+    refused = pykerberos._classify(
+        (("Unspecified GSS failure", FAILURE), (text, 100001)), ticket
+    )
     assert refused.reason is reason
     assert refused.detail == text
 
@@ -79,14 +81,18 @@ def test_majors(major, reason):
     assert "major text" in refused.detail
 
 
-@pytest.mark.parametrize("args", [(), ("text",), (("a", 1),), (1, 2), (("a", 1, 2), ("b", 2))])
+@pytest.mark.parametrize(
+    "args", [(), ("text",), (("a", 1),), (1, 2), (("a", 1, 2), ("b", 2))]
+)
 def test_arguments_of_no_known_shape(args):
     assert pykerberos._classify(args, TICKET).reason is Reason.UNKNOWN
 
 
 def test_replay_cache_text_names_the_directory():
     text = "No such file or directory (filename: /srv/none/krb5_0.rcache2)"
-    with pytest.raises(AcceptorError, match=rf"uid {os.geteuid()} .*directory /srv/none: "):
+    with pytest.raises(
+        AcceptorError, match=rf"uid {os.geteuid()} .*directory /srv/none: "
+    ):
         pykerberos._classify((("", FAILURE), (text, 1)), TICKET)
 
 
@@ -171,7 +177,9 @@ def alone(monkeypatch):
     monkeypatch.setattr(pykerberos, "of_the_environment", WeakSet())
 
 
-def test_keytab_option_becomes_the_processes_keytab(realm, alone, monkeypatch, tmp_path):
+def test_keytab_option_becomes_the_processes_keytab(
+    realm, alone, monkeypatch, tmp_path
+):
     monkeypatch.setenv("KRB5_KTNAME", "/no/such/keytab")
     acceptor = PykerberosAcceptor(keytab=tmp_path / "late")
     with pytest.raises(AcceptorError, match="late does not exist"):
@@ -220,7 +228,9 @@ def test_a_siblings_keytab_is_not_taken_over(sibling, monkeypatch):
     said = subprocess.check_output(command, env=environ, text=True).splitlines()
     assert said[0].startswith("keytab='/of/another', but '/as/it/was' is in use: ")
     assert said[1:3] == ["/as/it/was", "WRFILE:/as/it/was"]
-    assert said[3].startswith("keytab='/of/another', but 'WRFILE:/as/it/was' is in use: ")
+    assert said[3].startswith(
+        "keytab='/of/another', but 'WRFILE:/as/it/was' is in use: "
+    )
     assert said[4:] == ["WRFILE:/as/it/was", "/of/another"]
 
 
@@ -239,7 +249,9 @@ def test_keytab_that_this_uid_cannot_read(realm, tmp_path):
     )
     said = subprocess.check_output([sys.executable, "-c", script, keytab], text=True)
     uid = 65534 if os.geteuid() == 0 else os.geteuid()
-    assert said == f"the keytab {keytab} cannot be read by uid {uid}: Permission denied\n"
+    assert (
+        said == f"the keytab {keytab} cannot be read by uid {uid}: Permission denied\n"
+    )
 
 
 def test_default_keytab_is_the_one_that_krb5_would_take(realm, monkeypatch):
@@ -259,7 +271,9 @@ def test_a_changed_krb5_conf_is_seen_though_it_is_pinned(realm, monkeypatch, tmp
     acceptor = PykerberosAcceptor()
     assert acceptor.accept(tokens[0]).identity.principal == "alice@EXAMPLE.TEST"
     conf.write_text(
-        sound.replace("[libdefaults]", "[libdefaults]\n permitted_enctypes = camellia256-cts")
+        sound.replace(
+            "[libdefaults]", "[libdefaults]\n permitted_enctypes = camellia256-cts"
+        )
     )
     os.utime(conf, (0, 0))
     assert acceptor.accept(tokens[1]).reason.status == 401

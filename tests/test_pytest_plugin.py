@@ -27,7 +27,9 @@ def run(directory, tests, *arguments):
         sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "-W", "error", *arguments, directory,
     ]  # fmt: skip
     environ = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
-    return subprocess.run(command, capture_output=True, text=True, cwd=directory, env=environ)
+    return subprocess.run(
+        command, capture_output=True, text=True, cwd=directory, env=environ
+    )
 
 
 def passed(done):
@@ -155,7 +157,9 @@ def test_it(negotiate_realm, request, monkeypatch):
     assert passed(run(tmp_path, tests)) == 1
 
 
-@pytest.mark.parametrize("expected", ["Hello bob@EXAMPLE.TEST", "Hello alice@EXAMPLE.TEST"])
+@pytest.mark.parametrize(
+    "expected", ["Hello bob@EXAMPLE.TEST", "Hello alice@EXAMPLE.TEST"]
+)
 def test_a_test_can_fail(tmp_path, expected):
     tests = f'''
 def test_who(negotiate_client):

@@ -71,13 +71,22 @@ def test_sh_blocks(block):
         if command == "tests/run":
             assert os.access(ROOT / command, os.X_OK)  # it is what runs us
             continue
-        environ = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        environ = {
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        }
         done = subprocess.run(
-            ["bash", "-c", command], cwd=ROOT, env=environ, capture_output=True, text=True
+            ["bash", "-c", command],
+            cwd=ROOT,
+            env=environ,
+            capture_output=True,
+            text=True,
         )
         assert done.returncode == 0, done.stderr
         expected = (
-            "NW016  sign-on to ourselves: HTTP/localhost@" if "doctor" in command else "alice@"
+            "NW016  sign-on to ourselves: HTTP/localhost@"
+            if "doctor" in command
+            else "alice@"
         )
         assert f"{expected}EXAMPLE.TEST" in done.stdout
 
@@ -90,7 +99,9 @@ def test_the_two_commands_are_on_the_first_screen():
 
 @pytest.mark.parametrize("reason", Reason, ids=str)
 def test_every_reason_is_in_the_table(reason):
-    assert f"| `{reason}` | {reason.status} | {reason.cause} | {reason.remedy} |" in README
+    assert (
+        f"| `{reason}` | {reason.status} | {reason.cause} | {reason.remedy} |" in README
+    )
 
 
 def test_links_lead_somewhere():

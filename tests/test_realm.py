@@ -17,13 +17,20 @@ from sites import children
 from negotiate_wsgi import ConfigurationError
 from negotiate_wsgi.realm import Realm
 
-CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("KRB5")}
+CLEAN = {
+    name: value for name, value in os.environ.items() if not name.startswith("KRB5")
+}
 COMMAND = [str(Path(sys.executable).parent / "negotiate-wsgi"), "realm"]
 
 
 def run(*arguments, **options):
     return subprocess.run(
-        [*COMMAND, *arguments], env=CLEAN, capture_output=True, text=True, timeout=120, **options
+        [*COMMAND, *arguments],
+        env=CLEAN,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        **options,
     )
 
 
@@ -113,7 +120,9 @@ def test_leaves_nothing_behind_after_a_signal(number, command):
 
 
 def test_sighup_ends_it_and_is_no_reload_for_the_command():
-    process, said = start("--", "sh", "-c", "trap 'echo reloaded' HUP; echo up; sleep 60 & wait")
+    process, said = start(
+        "--", "sh", "-c", "trap 'echo reloaded' HUP; echo up; sleep 60 & wait"
+    )
     assert process.stdout.readline() == "up\n"
     process.send_signal(signal.SIGHUP)
     shown, _ = process.communicate(timeout=120)
@@ -137,7 +146,9 @@ def test_under_nohup_it_goes_on_after_sighup():
 def test_leaves_nothing_behind_after_sigkill(command):
     process, said = start("--", "sh", "-c", f"echo up; {command}")
     assert process.stdout.readline() == "up\n"
-    assert len(processes_with(directory_of(said))) >= 3  # the KDC, its guardian, the command
+    assert (
+        len(processes_with(directory_of(said))) >= 3
+    )  # the KDC, its guardian, the command
     process.kill()
     process.communicate(timeout=120)
     wait_until(lambda: not directory_of(said).exists())
@@ -148,7 +159,9 @@ def test_leaves_nothing_behind_after_the_terminal_is_closed():
     """The shell ignores SIGHUP, as a server does that takes it for "reload"."""
     pid, terminal = pty.fork()
     if pid == 0:
-        os.execve(COMMAND[0], [*COMMAND, "--", "sh", "-c", f"echo up; {WAITS[-1]}"], CLEAN)
+        os.execve(
+            COMMAND[0], [*COMMAND, "--", "sh", "-c", f"echo up; {WAITS[-1]}"], CLEAN
+        )
     shown = b""
     while b"up\r\n" not in shown:
         shown += os.read(terminal, 4096)
@@ -236,7 +249,10 @@ def test_a_shell_with_job_control_where_no_command_is_given():
         (b"sleeps 2", b"\x03"),
         (b"^C", b"echo after $((40 + 2))\n"),
         (b"after 42", b"klist | head -2\n"),
-        (b"alice@EXAMPLE.TEST", b"kinit -R; kvno -q HTTP/localhost && echo KDC $((1 + 1))\n"),
+        (
+            b"alice@EXAMPLE.TEST",
+            b"kinit -R; kvno -q HTTP/localhost && echo KDC $((1 + 1))\n",
+        ),
         (b"KDC 2", b"exit 5\n"),
     ]
     shown, code = in_a_terminal(typed, SHELL="/bin/sh", PS1="ready$ ")
@@ -298,11 +314,17 @@ def test_in_python_users_and_services_can_be_added_later():
         realm.add_service("HTTP/two.test")
         environ = {**CLEAN, **realm.environ_of("late user")}
         seen = subprocess.check_output(
-            ["sh", "-c", "klist; klist -k; kvno -q HTTP/two.test"], env=environ, text=True
+            ["sh", "-c", "klist; klist -k; kvno -q HTTP/two.test"],
+            env=environ,
+            text=True,
         )
         assert "Default principal: late user@SECOND.TEST" in seen
         assert "HTTP/two.test@SECOND.TEST" in seen
-        assert realm.environ["KRB5CCNAME"] == realm.ccache("alice") != realm.ccache("late user")
+        assert (
+            realm.environ["KRB5CCNAME"]
+            == realm.ccache("alice")
+            != realm.ccache("late user")
+        )
         assert realm.environ["KRB5_KTNAME"] == realm.keytab
         directory = realm.directory
     assert_nothing_is_left(directory)
@@ -359,9 +381,14 @@ def test_a_realm_of_its_own_opens_no_other_door(realm):
 
     acceptor = PykerberosAcceptor()
     assert isinstance(acceptor.accept(realm.token()), Accepted)
-    with Realm(realm.name, users=["alice"]) as impostor, pytest.MonkeyPatch.context() as patch:
+    with (
+        Realm(realm.name, users=["alice"]) as impostor,
+        pytest.MonkeyPatch.context() as patch,
+    ):
         patch.setenv("KRB5_CONFIG", impostor.environ["KRB5_CONFIG"])
-        forged = Initiator(impostor.ccache("alice"), "HTTP/localhost@EXAMPLE.TEST").token
+        forged = Initiator(
+            impostor.ccache("alice"), "HTTP/localhost@EXAMPLE.TEST"
+        ).token
     assert acceptor.accept(forged).reason is Reason.WRONG_KEY
 
 

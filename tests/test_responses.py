@@ -17,7 +17,9 @@ BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 
 def ask(app, accept=None, method="GET"):
     headers = {"Accept": accept} if accept else {}
-    return Response.from_app(app, EnvironBuilder(headers=headers, method=method).get_environ())
+    return Response.from_app(
+        app, EnvironBuilder(headers=headers, method=method).get_environ()
+    )
 
 
 @pytest.mark.parametrize("reason", Reason, ids=str)
@@ -46,11 +48,17 @@ def test_head_has_no_body():
 
 def test_custom_page_keeps_its_body_and_our_status_and_headers():
     page = Response(
-        "ours", mimetype="text/markdown", headers={"X-Own": "1", "Cache-Control": "public"}
+        "ours",
+        mimetype="text/markdown",
+        headers={"X-Own": "1", "Cache-Control": "public"},
     )
     page.headers["WWW-Authenticate"] = "Basic"
     response = ask(answer(Reason.NO_CREDENTIALS, page, "Negotiate"), BROWSER)
-    assert (response.status_code, response.get_data(as_text=True), response.mimetype) == (
+    assert (
+        response.status_code,
+        response.get_data(as_text=True),
+        response.mimetype,
+    ) == (
         401,
         "ours",
         "text/markdown",
@@ -122,7 +130,9 @@ def test_discard_body(limit, environ, left):
     assert left_after_discarding(limit, **environ) == left
 
 
-@pytest.mark.parametrize("problem", [ConnectionResetError, ValueError("not a chunk size")])
+@pytest.mark.parametrize(
+    "problem", [ConnectionResetError, ValueError("not a chunk size")]
+)
 def test_discard_body_of_a_client_that_has_gone_away(problem):
     class Gone:
         def read(self, size):
@@ -165,7 +175,9 @@ def test_discard_body_leaves_the_connection_of_a_client_that_sent_all():
     with server, client, server.makefile("rb") as body:
         client.sendall(b"x" * 10)
         discard_body(
-            {"wsgi.input": body, "CONTENT_LENGTH": "10", "gunicorn.socket": server}, 20, 60
+            {"wsgi.input": body, "CONTENT_LENGTH": "10", "gunicorn.socket": server},
+            20,
+            60,
         )
         assert not any(
             isinstance(thread, threading.Timer) and not thread.finished.is_set()

@@ -25,17 +25,30 @@ SAMPLES = [
 #: What is no server, or is tested by itself.
 OTHERS = {"demo", "set-up", "page", "negotiate-wsgi.service", "test_wsgi_app.py"}
 #: Without network but loopback, and root is a user like any other.
-ALONE = ["unshare", "--map-root-user", "--net", "bash", "-c", 'ip link set lo up && exec "$@"', "-"]
+ALONE = [
+    "unshare",
+    "--map-root-user",
+    "--net",
+    "bash",
+    "-c",
+    'ip link set lo up && exec "$@"',
+    "-",
+]
 
 
 def test_every_sample_is_tested():
-    found = {path.name for path in (ROOT / "samples").iterdir() if path.name != "__pycache__"}
+    found = {
+        path.name for path in (ROOT / "samples").iterdir() if path.name != "__pycache__"
+    }
     assert found == OTHERS | set(SAMPLES)
 
 
 def in_realm(join, command):
     return subprocess.run(
-        ["bash", "-c", f". {join}; {command}"], env=ENVIRON, capture_output=True, text=True
+        ["bash", "-c", f". {join}; {command}"],
+        env=ENVIRON,
+        capture_output=True,
+        text=True,
     ).stdout.strip()
 
 
@@ -48,7 +61,9 @@ def test_sample(sample, large_ticket):
             if client.startswith("curl --negotiate"):
                 stranger = client.replace("--negotiate --user :", "")
                 assert site.client(stranger).endswith("(no-credentials)")
-                enlarge = f"{large_ticket} $KRB5CCNAME HTTP/localhost@EXAMPLE.TEST {LARGE}"
+                enlarge = (
+                    f"{large_ticket} $KRB5CCNAME HTTP/localhost@EXAMPLE.TEST {LARGE}"
+                )
                 assert int(site.client(enlarge)) > LARGE
                 assert site.client(client) == answer
         assert any("--negotiate" in client for client, _ in site.conversation)
@@ -56,7 +71,9 @@ def test_sample(sample, large_ticket):
 
 def test_the_unit_is_one_and_its_service_answers(tmp_path, realm, large_ticket):
     """Without systemd as process 1: what it would hand to the service is put in its place here."""
-    command, [(client, expected)] = documented("negotiate-wsgi.service", ROOT / "samples")
+    command, [(client, expected)] = documented(
+        "negotiate-wsgi.service", ROOT / "samples"
+    )
     port = copy_samples(tmp_path)["8000"]
     unit = (ROOT / "samples" / "negotiate-wsgi.service").read_text()
     assert f"\nExecStart={command}\n" in unit
@@ -65,11 +82,15 @@ def test_the_unit_is_one_and_its_service_answers(tmp_path, realm, large_ticket):
         unit = unit.replace(f"{path}/", f"{place}/")
     (tmp_path / "negotiate-wsgi.service").write_text(unit)
     verify = ["systemd-analyze", "verify", tmp_path / "negotiate-wsgi.service"]
-    verified = subprocess.run(verify, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    verified = subprocess.run(
+        verify, capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
     assert (verified.returncode, verified.stderr) == (0, "")
 
     credentials, state = tmp_path / "credentials", tmp_path / "state"
-    (state / re.search("^StateDirectory=(.*)$", unit, re.MULTILINE)[1]).mkdir(parents=True)
+    (state / re.search("^StateDirectory=(.*)$", unit, re.MULTILINE)[1]).mkdir(
+        parents=True
+    )
     credentials.mkdir()
     contents = {
         "keytab": Path(realm.keytab).read_bytes(),
@@ -85,7 +106,12 @@ def test_the_unit_is_one_and_its_service_answers(tmp_path, realm, large_ticket):
     process = subprocess.Popen(command, env=environ, stderr=subprocess.DEVNULL)
     try:
         sites.wait_for(int(port), process, 120)
-        enlarge = [large_ticket, realm.ccache("alice"), "HTTP/localhost@EXAMPLE.TEST", str(LARGE)]
+        enlarge = [
+            large_ticket,
+            realm.ccache("alice"),
+            "HTTP/localhost@EXAMPLE.TEST",
+            str(LARGE),
+        ]
         sign_on = client.replace("curl", "curl --silent").replace("8000", port).split()
         for prepare in (["true"], enlarge):
             subprocess.run(prepare, check=True, stdout=subprocess.DEVNULL)
@@ -115,12 +141,18 @@ def test_samples_stay_on_loopback_and_do_not_debug(sample):
     named = re.findall(r"samples/([\w.]+)", documented(sample, ROOT / "samples")[0])
     text = "".join((ROOT / "samples" / name).read_text() for name in {sample, *named})
     assert "127.0.0.1" in text
-    assert "debug" not in text.lower().replace("debug_page", "").replace("negotiate_wsgi.debug", "")
+    assert "debug" not in text.lower().replace("debug_page", "").replace(
+        "negotiate_wsgi.debug", ""
+    )
     assert "0.0.0.0" not in text
 
 
 #: What a stranger's shell has at least.
-BARE = {"HOME": os.environ.get("HOME", "/"), "PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
+BARE = {
+    "HOME": os.environ.get("HOME", "/"),
+    "PATH": os.environ["PATH"],
+    "LANG": "C.UTF-8",
+}
 WITHOUT_IPV6 = [
     "unshare", "--map-root-user", "--net", "bash", "-c",
     'echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6 && ip link set lo up && exec "$@"', "-",
@@ -141,7 +173,12 @@ def test_demo_shows_a_ticket_become_a_principal(command, environ):
     if "unshare" in command:
         need_user_namespaces()
     done = subprocess.run(
-        command, cwd=ROOT, env={**BARE, **environ}, capture_output=True, text=True, timeout=600
+        command,
+        cwd=ROOT,
+        env={**BARE, **environ},
+        capture_output=True,
+        text=True,
+        timeout=600,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     refused, alice, bob, summary = done.stdout.split("\n== ")[-4:]
@@ -159,7 +196,13 @@ def copy_of_the_demo(tmp_path, old, new):
     copy = tmp_path / "copy"
     (copy / "samples").mkdir(parents=True)
     (copy / ".venv").symlink_to(ROOT / ".venv")
-    for name in ("setup.cfg", "pyproject.toml", "README.md", "negotiate_wsgi", "flask_adapter"):
+    for name in (
+        "setup.cfg",
+        "pyproject.toml",
+        "README.md",
+        "negotiate_wsgi",
+        "flask_adapter",
+    ):
         (copy / name).symlink_to(ROOT / name)
     for source in (ROOT / "samples").iterdir():
         if source.is_file():
@@ -265,7 +308,10 @@ def test_gunicorns_access_log_names_the_user():
             site.client(client)
         site.client(NTLM.format(url=f"http://localhost:{site.port}/"))
     lines = [line for line in site.stderr if '"GET / HTTP/1.1"' in line]
-    users = [re.search(r'^127\.0\.0\.1 "(.*?)" .* (\d+) \d+ "', line).groups() for line in lines]
+    users = [
+        re.search(r'^127\.0\.0\.1 "(.*?)" .* (\d+) \d+ "', line).groups()
+        for line in lines
+    ]
     assert users == [("alice@EXAMPLE.TEST", "200"), ("-", "401")]
 
 
@@ -288,7 +334,11 @@ def test_apache_keeps_a_clients_word_for_who_it_is_from_the_application():
         assert forged(environ) == set()
         assert is_told_all(environ, GENUINE)
     # The negative control: without these lines, all of it arrives that has no underscore.
-    conf = (ROOT / "samples" / "apache.conf").read_text().replace("RequestHeader unset", "# ")
+    conf = (
+        (ROOT / "samples" / "apache.conf")
+        .read_text()
+        .replace("RequestHeader unset", "# ")
+    )
     with running("apache.conf", **{"wsgi_app.py": ECHO, "apache.conf": conf}) as site:
         environ = told(f"http://localhost:{site.port}/forged", FORGED)
         assert is_told_all(environ, [header for header in FORGED if "_" not in header])

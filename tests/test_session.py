@@ -5,6 +5,7 @@ import hashlib
 import json
 import string
 import time
+import traceback
 from http.cookies import SimpleCookie
 
 import itsdangerous
@@ -45,11 +46,15 @@ def site(session=None, inner=None, result=ALICE, **options):
 def whoami(environ, start_response):
     identity = get_identity(environ)
     headers = [("Content-Type", "text/plain")]
-    headers += [tuple(line.split("=", 1)) for line in environ["QUERY_STRING"].split("&") if line]
+    headers += [
+        tuple(line.split("=", 1)) for line in environ["QUERY_STRING"].split("&") if line
+    ]
     if environ["PATH_INFO"] == "/forget":
         forget(environ)
     start_response("200 OK", headers)
-    return [f"{identity and (identity.principal, identity.source, identity.spn)}".encode()]
+    return [
+        f"{identity and (identity.principal, identity.source, identity.spn)}".encode()
+    ]
 
 
 KNOWN = "('alice@EXAMPLE.TEST', 'session', None)"
@@ -126,7 +131,12 @@ def test_attributes():
         ({"domain": "example.com"}, "https", "negotiate", True),
         ({"name": "who"}, "https", "who", True),
         ({"name": "__Host-who", "secure": True}, "https", "__Host-who", True),
-        ({"name": "__Secure-who", "secure": True, "path": "/x"}, "https", "__Secure-who", True),
+        (
+            {"name": "__Secure-who", "secure": True, "path": "/x"},
+            "https",
+            "__Secure-who",
+            True,
+        ),
     ],
 )
 def test_name_and_secure_follow_the_rules_of_the_prefix(options, scheme, name, secure):
@@ -198,7 +208,9 @@ def keytab_site(**target):
         pass
 
     kind = OtherKind if target.pop("other_kind", False) else Judge
-    judge = kind(Target.of(target.get("service", "HTTP"), target.get("hostname")), "keys")
+    judge = kind(
+        Target.of(target.get("service", "HTTP"), target.get("hostname")), "keys"
+    )
     options = {"acceptor": judge, "session": SessionCookie(KEY)}
     return WsgiSite(NegotiateMiddleware(whoami, **options))
 
@@ -241,7 +253,10 @@ def test_all_but_the_spn_is_restored():
     seen = []
     guarded = site(inner=tell, result=Accepted(everything))
     ask(guarded, "=".join(sign_on(guarded)))
-    assert seen == [everything, dataclasses.replace(everything, spn=None, source="session")]
+    assert seen == [
+        everything,
+        dataclasses.replace(everything, spn=None, source="session"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -260,7 +275,9 @@ def test_a_principal_that_no_cookie_can_hold_gets_none():
     assert (answer.status, set_cookies(answer)) == (200, [])
 
 
-@pytest.mark.parametrize("authorization", ["Bearer x", "Digest x", "BasicX", "", "negotiatex"])
+@pytest.mark.parametrize(
+    "authorization", ["Bearer x", "Digest x", "BasicX", "", "negotiatex"]
+)
 def test_a_cookie_counts_beside_what_is_neither_negotiate_nor_basic(authorization):
     guarded = site()
     cookie = "=".join(sign_on(guarded))
@@ -268,7 +285,8 @@ def test_a_cookie_counts_beside_what_is_neither_negotiate_nor_basic(authorizatio
 
 
 @pytest.mark.parametrize(
-    "authorization", [negotiate(b"garbage"), "Negotiate", "Basic YTpi", "basic", "BASIC x"]
+    "authorization",
+    [negotiate(b"garbage"), "Negotiate", "Basic YTpi", "basic", "BASIC x"],
 )
 def test_authorization_wins(authorization):
     guarded = site()
@@ -307,7 +325,9 @@ def test_truncated_anywhere():
         assert not is_let_in(guarded, f"{name}={value[length + 1 :]}")
 
 
-@pytest.mark.parametrize("appended", ["=", "A", ".", '"', " x", "\x00", "=" * 5000, "\xff"])
+@pytest.mark.parametrize(
+    "appended", ["=", "A", ".", '"', " x", "\x00", "=" * 5000, "\xff"]
+)
 def test_with_something_appended(appended):
     guarded = site()
     name, value = sign_on(guarded)
@@ -394,7 +414,9 @@ def test_what_is_no_cookie(cookie):
 
 
 def test_an_oversized_cookie_is_none_however_well_signed():
-    assert not is_let_in(site(), signed(payload(principal="a" * 5000 + "@EXAMPLE.TEST")))
+    assert not is_let_in(
+        site(), signed(payload(principal="a" * 5000 + "@EXAMPLE.TEST"))
+    )
 
 
 def test_a_bad_one_does_not_hide_a_good_one():
@@ -450,8 +472,15 @@ def test_identified_answers_are_private():
         "private",
         "Cookie",
     ]
-    assert cached(ask(guarded, cookie, "/?Vary=Accept, Cookie")) == ["Accept, Cookie", "private"]
-    assert cached(ask(guarded, cookie, "/?Vary=X-Cookie")) == ["X-Cookie", "private", "Cookie"]
+    assert cached(ask(guarded, cookie, "/?Vary=Accept, Cookie")) == [
+        "Accept, Cookie",
+        "private",
+    ]
+    assert cached(ask(guarded, cookie, "/?Vary=X-Cookie")) == [
+        "X-Cookie",
+        "private",
+        "Cookie",
+    ]
     for said in ("public", "no-store", "private"):
         own = f"/?Cache-Control={said}"
         assert cached(ask(guarded, cookie, own)) == [said, "Cookie"]
@@ -473,7 +502,9 @@ def test_no_cookie_where_a_shared_cache_may_keep_it(cache_control, gets_one):
     answer = site().request(f"/?Cache-Control={cache_control}", negotiate(GOOD))
     assert answer.status == 200
     assert bool(set_cookies(answer)) == gets_one
-    words = ", ".join(value for name, value in answer.headers if name == "Cache-Control")
+    words = ", ".join(
+        value for name, value in answer.headers if name == "Cache-Control"
+    )
     assert gets_one == ("private" in words or "no-store" in words)
 
 
@@ -493,7 +524,9 @@ def test_the_key_is_changed_on_two_hosts_that_reload_one_after_the_other():
             cookies += ["=".join(sign_on(host)) for host in hosts]
             assert all(is_let_in(host, cookie) for host in hosts for cookie in cookies)
     in_one_step = site(SessionCookie(**steps[2]))
-    assert not is_let_in(site(SessionCookie(**steps[0])), "=".join(sign_on(in_one_step)))
+    assert not is_let_in(
+        site(SessionCookie(**steps[0])), "=".join(sign_on(in_one_step))
+    )
 
 
 # forget()
@@ -572,7 +605,30 @@ def test_wrong_options_say_what_to_write_instead(options, says):
     assert "short" not in str(problem.value)
 
 
+def test_fallbacks_may_come_by_and_by():
+    by_old = "=".join(sign_on(site(SessionCookie(OLD_KEY))))
+    assert is_let_in(site(SessionCookie(KEY, fallbacks=iter([OLD_KEY]))), by_old)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"secret_key": "a secret, too short"}, {"max_age": 0}, {"name": "a=b"}],
+    ids=str,
+)
+def test_no_key_is_in_the_locals_of_what_a_wrong_option_raises(options):
+    with pytest.raises(ConfigurationError) as problem:
+        SessionCookie(**{"secret_key": KEY} | options)
+    frames = [frame for frame, _ in traceback.walk_tb(problem.value.__traceback__)]
+    for frame in frames[1:]:
+        assert KEY not in repr(frame.f_locals)
+        assert "a secret, too short" not in repr(frame.f_locals)
+
+
 def test_the_key_is_in_no_repr():
     assert KEY not in repr(SessionCookie(KEY)) + repr(
-        vars(NegotiateMiddleware(whoami, acceptor=NamedAcceptor(ALICE), session=SessionCookie(KEY)))
+        vars(
+            NegotiateMiddleware(
+                whoami, acceptor=NamedAcceptor(ALICE), session=SessionCookie(KEY)
+            )
+        )
     )

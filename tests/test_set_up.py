@@ -39,7 +39,17 @@ def programs(anybodys_directory):
     """A PATH that has nothing but some programs."""
     path = anybodys_directory / "bin"
     path.mkdir()
-    for name in ("bash", "sh", "id", "grep", "mktemp", "cat", "rm", "dpkg-query", "apt-get"):
+    for name in (
+        "bash",
+        "sh",
+        "id",
+        "grep",
+        "mktemp",
+        "cat",
+        "rm",
+        "dpkg-query",
+        "apt-get",
+    ):
         (path / name).symlink_to(shutil.which(name))
     return path
 
@@ -58,7 +68,10 @@ MISSING = "need_packages bash no-such-package"
 def test_without_sudo_it_says_what_to_install_as_root(programs):
     done = shell(programs.parent, MISSING, as_nobody(), PATH=str(programs))
     assert done.returncode == 1
-    assert "there is no sudo. As root, run: apt-get install no-such-package\n" in done.stderr
+    assert (
+        "there is no sudo. As root, run: apt-get install no-such-package\n"
+        in done.stderr
+    )
 
 
 def test_elsewhere_than_on_debian_it_says_so(programs):
@@ -76,7 +89,9 @@ def test_where_sudo_fails_its_words_and_ours_are_shown(programs):
     )
     (programs / "sudo").chmod(0o755)
     proxy = "http://proxy.test:3128"
-    done = shell(programs.parent, MISSING, as_nobody(), PATH=str(programs), http_proxy=proxy)
+    done = shell(
+        programs.parent, MISSING, as_nobody(), PATH=str(programs), http_proxy=proxy
+    )
     assert done.returncode == 1
     assert f"proxy: http_proxy={proxy}\n" in done.stderr  # for apt-get
     assert "you are not in the sudoers file\n" in done.stderr
@@ -110,10 +125,15 @@ def test_packages_do_not_start_their_services(programs):
     (programs / "apt-get").write_text(INSTALLS)
     (programs / "apt-get").chmod(0o755)
     done = shell(
-        programs.parent, MISSING, IN_A_ROOT_OF_ITS_OWN, PATH=f"{programs}:{os.environ['PATH']}"
+        programs.parent,
+        MISSING,
+        IN_A_ROOT_OF_ITS_OWN,
+        PATH=f"{programs}:{os.environ['PATH']}",
     )
     assert "policy-rc.d says 101\n" in done.stderr
-    assert done.stdout.splitlines()[-1].startswith("== Installing packages: ")  # the policy is gone
+    assert done.stdout.splitlines()[-1].startswith(
+        "== Installing packages: "
+    )  # the policy is gone
     # One that was left behind, by a SIGKILL, allows all and deletes itself.
     left = programs.parent / "left"
     policy = (programs.parent / "policy-rc.d").read_text()
@@ -127,7 +147,8 @@ def test_of_two_at_once_the_second_waits_and_says_so(tmp_path):
     shutil.copy(SET_UP, tmp_path / "set-up")
     command = ["bash", "-c", f". ./set-up; {work}"]
     both = [
-        subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) for _ in range(2)
+        subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
     ]
     said = "".join(process.communicate()[0] for process in both)
     assert (tmp_path / "log").read_text().split() == ["began", "ended"] * 2
@@ -141,7 +162,9 @@ def test_what_a_set_up_leaves_running_does_not_hold_the_lock(tmp_path):
 
 
 def test_quiet_success_and_loud_failure(tmp_path):
-    done = shell(tmp_path, "quietly echo well; quietly sh -c 'echo why; exit 3' || echo $?")
+    done = shell(
+        tmp_path, "quietly echo well; quietly sh -c 'echo why; exit 3' || echo $?"
+    )
     assert (done.stdout, done.stderr) == ("3\n", "why\n")
 
 
@@ -164,9 +187,12 @@ def tiny_wheel(directory):
     about = "tiny-1.dist-info"
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.writestr("tiny.py", "")
-        archive.writestr(f"{about}/METADATA", "Metadata-Version: 2.1\nName: tiny\nVersion: 1\n")
         archive.writestr(
-            f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+            f"{about}/METADATA", "Metadata-Version: 2.1\nName: tiny\nVersion: 1\n"
+        )
+        archive.writestr(
+            f"{about}/WHEEL",
+            "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         )
         archive.writestr(f"{about}/RECORD", "")
     return wheel
@@ -178,7 +204,9 @@ def tiny_wheel(directory):
 def test_pip_installs_into_the_environment_whatever_the_user_has_set(
     tmp_path, environment, setting
 ):
-    value = str(tmp_path / "elsewhere") if setting in {"PIP_TARGET", "PIP_PREFIX"} else "1"
+    value = (
+        str(tmp_path / "elsewhere") if setting in {"PIP_TARGET", "PIP_PREFIX"} else "1"
+    )
     install = f"pip_for '{environment}' install --no-index --force-reinstall {tiny_wheel(tmp_path)}"
     done = shell(tmp_path, install, HOME=str(tmp_path), **{setting: value})
     assert done.returncode == 0, done.stderr
@@ -188,11 +216,19 @@ def test_pip_installs_into_the_environment_whatever_the_user_has_set(
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_sh_runs_them_with_bash(script):
-    code = [line for line in (ROOT / script).read_text().splitlines() if not line.startswith("#")]
-    assert re.match(r'\[ -n "\$\{BASH_VERSION:-\}" \] \|\| exec bash "\$0" "\$@"', code[0])
+    code = [
+        line
+        for line in (ROOT / script).read_text().splitlines()
+        if not line.startswith("#")
+    ]
+    assert re.match(
+        r'\[ -n "\$\{BASH_VERSION:-\}" \] \|\| exec bash "\$0" "\$@"', code[0]
+    )
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL]
+)
 def test_whatever_ends_the_tests_nothing_survives(tmp_path, number):
     """As tests/run starts pytest, which starts its workers, which start servers."""
     command = f"sleep 60 & sh -c 'sleep 60; true' & echo up; wait # {tmp_path}"

@@ -8,10 +8,24 @@ from importlib.metadata import entry_points
 
 import pytest
 import sites
-from helpers import ALICE, GOOD, KEY, OLD_KEY, NamedAcceptor, app, negotiate, set_cookies
+from helpers import (
+    ALICE,
+    GOOD,
+    KEY,
+    OLD_KEY,
+    NamedAcceptor,
+    app,
+    negotiate,
+    set_cookies,
+)
 from sites import TESTS, WsgiSite, free_port
 
-from negotiate_wsgi import ConfigurationError, NegotiateMiddleware, SessionCookie, protect
+from negotiate_wsgi import (
+    ConfigurationError,
+    NegotiateMiddleware,
+    SessionCookie,
+    protect,
+)
 from negotiate_wsgi.settings import _READERS, from_environ
 
 ACCEPTOR = {"acceptor": "mounted:acceptor"}
@@ -34,7 +48,10 @@ def test_the_app_by_name_or_itself(named):
 
 def test_every_option_can_be_written_as_text():
     middleware = set(inspect.signature(NegotiateMiddleware).parameters) - {"app"}
-    cookie = set(inspect.signature(SessionCookie).parameters) - {"secret_key", "fallbacks"}
+    cookie = set(inspect.signature(SessionCookie).parameters) - {
+        "secret_key",
+        "fallbacks",
+    }
     exempt = {"exempt_paths", "exempt_prefixes", "exempt_preflights"}
     expected = (
         middleware
@@ -98,7 +115,11 @@ def test_gssapi_by_its_name(realm, tmp_path):
 
 def test_trusted_origins_may_be_empty():
     foreign = [("Origin", "https://evil.test")]
-    for text, status in (("", 403), ("https://evil.test", 200), ("https://other.test", 403)):
+    for text, status in (
+        ("", 403),
+        ("https://evil.test", 200),
+        ("https://other.test", 403),
+    ):
         site = mounted(trusted_origins=text)
         assert answered(site, method="POST", headers=foreign) == status
 
@@ -107,9 +128,15 @@ def test_a_session_from_a_key_file_and_its_rotation(tmp_path):
     file = tmp_path / "key"
     file.touch(mode=0o600)
     file.write_text(f"{'old' * 20}\n")
-    [old] = set_cookies(mounted(secret_key_file=str(file)).request("/", negotiate(GOOD)))
+    [old] = set_cookies(
+        mounted(secret_key_file=str(file)).request("/", negotiate(GOOD))
+    )
     file.write_text(f"{'new' * 20}\n{'old' * 20}\n")
-    settings = {"secret_key_file": str(file), "session_max_age": "60", "session_name": "who"}
+    settings = {
+        "secret_key_file": str(file),
+        "session_max_age": "60",
+        "session_name": "who",
+    }
     rotated = mounted(**settings | {"session_name": "negotiate"})
     assert rotated.request("/", headers=[("Cookie", old.split(";")[0])]).status == 200
     [new] = set_cookies(mounted(**settings).request("/", negotiate(GOOD)))
@@ -121,13 +148,22 @@ def test_a_session_from_a_key_file_and_its_rotation(tmp_path):
 
 
 def from_variables(**variables):
-    return from_environ({f"NEGOTIATE_{name}": value for name, value in variables.items()})
+    return from_environ(
+        {f"NEGOTIATE_{name}": value for name, value in variables.items()}
+    )
 
 
 def test_variables():
-    environ = {"APP": "mounted:app", "ACCEPTOR": "mounted:acceptor", "REALMS": "OTHER.TEST"}
+    environ = {
+        "APP": "mounted:app",
+        "ACCEPTOR": "mounted:acceptor",
+        "REALMS": "OTHER.TEST",
+    }
     assert answered(WsgiSite(from_variables(**environ))) == 403
-    assert answered(WsgiSite(from_variables(**environ | {"REALMS": "EXAMPLE.TEST"}))) == 200
+    assert (
+        answered(WsgiSite(from_variables(**environ | {"REALMS": "EXAMPLE.TEST"})))
+        == 200
+    )
 
 
 @pytest.mark.parametrize(
@@ -137,7 +173,10 @@ def test_variables():
         ({"APP": ""}, "NEGOTIATE_APP='': write 'package.module:name'"),
         ({"APP": "mounted"}, "NEGOTIATE_APP='mounted': write"),
         ({"APP": "mounted.app"}, "NEGOTIATE_APP='mounted.app': write"),
-        ({"APP": "no_such_module:app"}, "NEGOTIATE_APP='no_such_module:app' cannot be imported"),
+        (
+            {"APP": "no_such_module:app"},
+            "NEGOTIATE_APP='no_such_module:app' cannot be imported",
+        ),
         ({"APP": "mounted:no_such_app"}, "cannot be imported"),
         ({"APP": "mounted:acceptor"}, "write a WSGI application"),
         ({"HOSTNAM": "x"}, "no such setting: NEGOTIATE_HOSTNAM .*NEGOTIATE_HOSTNAME"),
@@ -148,7 +187,10 @@ def test_variables():
         ({"DISCARD_BODY": "1 MB"}, "NEGOTIATE_DISCARD_BODY='1 MB': write a number"),
         ({"AUTHORIZE": "mounted"}, "NEGOTIATE_AUTHORIZE='mounted': write"),
         ({"TRUSTED_ORIGINS": "example.com"}, "trusted_origins"),
-        ({"SECRET_KEY_FILE": "/no/such/file"}, "NEGOTIATE_SECRET_KEY_FILE='/no/such/file' cannot"),
+        (
+            {"SECRET_KEY_FILE": "/no/such/file"},
+            "NEGOTIATE_SECRET_KEY_FILE='/no/such/file' cannot",
+        ),
         ({"SECRET_KEY_FILE": "/dev/null"}, "fewer than 32 bytes"),
         ({"LOG_LEVEL": "loud"}, "NEGOTIATE_LOG_LEVEL='loud': write one of .*WARNING"),
         ({"SESSION_MAX_AGE": "60"}, "needs NEGOTIATE_SECRET_KEY_FILE"),
@@ -164,7 +206,9 @@ def test_variables():
 def test_what_is_wrong_is_a_clear_error(variables, says):
     variables = {"APP": "mounted:app", "ACCEPTOR": "mounted:acceptor"} | variables
     with pytest.raises(ConfigurationError, match=says):
-        from_variables(**{name: value for name, value in variables.items() if value is not None})
+        from_variables(
+            **{name: value for name, value in variables.items() if value is not None}
+        )
 
 
 def test_a_key_file_that_is_no_text_is_one_key(tmp_path):
@@ -204,8 +248,13 @@ def run(script, **variables):
 
 
 def test_the_module_for_servers():
-    script = "from negotiate_wsgi.wsgi import application; print(application.app.__name__)"
-    variables = {"NEGOTIATE_APP": "mounted:app", "NEGOTIATE_ACCEPTOR": "mounted:acceptor"}
+    script = (
+        "from negotiate_wsgi.wsgi import application; print(application.app.__name__)"
+    )
+    variables = {
+        "NEGOTIATE_APP": "mounted:app",
+        "NEGOTIATE_ACCEPTOR": "mounted:acceptor",
+    }
     assert run(script, **variables).stdout == "app\n"
     failed = run(script, **variables, NEGOTIATE_REALM="EXAMPLE.TEST")
     assert "ConfigurationError: no such setting: NEGOTIATE_REALM" in failed.stderr
@@ -221,7 +270,9 @@ for token in ("garbage", negotiate(GOOD)[10:]):
     environ = {{"REQUEST_METHOD": "GET", "HTTP_AUTHORIZATION": f"Negotiate {{token}}"}}
     list(application(environ, lambda status, headers, exc_info=None: None))
 """
-LOGGED = re.compile(r"^[0-9-]+ [0-9:,]+ (\w+) \[[0-9]+\] negotiate_wsgi: reason=\"(.*?)\"", re.M)
+LOGGED = re.compile(
+    r"^[0-9-]+ [0-9:,]+ (\w+) \[[0-9]+\] negotiate_wsgi: reason=\"(.*?)\"", re.M
+)
 
 
 @pytest.mark.parametrize(
@@ -235,7 +286,10 @@ LOGGED = re.compile(r"^[0-9-]+ [0-9:,]+ (\w+) \[[0-9]+\] negotiate_wsgi: reason=
     ],
 )  # fmt: skip
 def test_an_administrator_sees_why_without_configuring_anything(level, before, seen):
-    variables = {"NEGOTIATE_APP": "mounted:app", "NEGOTIATE_ACCEPTOR": "mounted:acceptor"}
+    variables = {
+        "NEGOTIATE_APP": "mounted:app",
+        "NEGOTIATE_ACCEPTOR": "mounted:acceptor",
+    }
     if level:
         variables["NEGOTIATE_LOG_LEVEL"] = level
     said = run(SIGN_ON.format(before=before), **variables).stderr
@@ -271,7 +325,9 @@ def test_uwsgi_s_module(uwsgi, realm):
     port, process = uwsgi(NEGOTIATE_APP="mounted:app", NEGOTIATE_HOSTNAME="localhost")
     sites.wait_for(port, process)
     url = f"http://localhost:{port}/"
-    answer = subprocess.check_output(["curl", "-s", "--negotiate", "-u", ":", url], text=True)
+    answer = subprocess.check_output(
+        ["curl", "-s", "--negotiate", "-u", ":", url], text=True
+    )
     assert answer == "alice@EXAMPLE.TEST alice None"
     assert "(no-credentials)" in subprocess.check_output(["curl", "-s", url], text=True)
 

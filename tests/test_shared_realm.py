@@ -26,7 +26,10 @@ def test_another_test_that_breaks_the_realm(realm):
 
 
 def break_it(realm):
-    assert GssapiAcceptor().accept(realm.token("HTTP/rotated.test")).reason is Reason.STALE_TICKET
+    assert (
+        GssapiAcceptor().accept(realm.token("HTTP/rotated.test")).reason
+        is Reason.STALE_TICKET
+    )
     for user in ("alice", "bob"):
         realm.kinit(user)
     Path(realm.keytab).write_bytes(b"\5\2")

@@ -50,7 +50,9 @@ def test_the_soak_can_fail(monkeypatch, realm, answer, says):
     assert world.broken == []
 
 
-@pytest.mark.skipif(platform.machine() != "x86_64", reason="atheris is built for x86-64 alone")
+@pytest.mark.skipif(
+    platform.machine() != "x86_64", reason="atheris is built for x86-64 alone"
+)
 def test_fuzzing_finds_nothing_and_leaves_nothing(tmp_path):
     done = run("fuzz.py", 5, 1, env={**os.environ, "TMPDIR": str(tmp_path)})
     assert done.returncode == 0, done.stdout[-2000:]
@@ -58,7 +60,9 @@ def test_fuzzing_finds_nothing_and_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.skipif(platform.machine() != "x86_64", reason="atheris is built for x86-64 alone")
+@pytest.mark.skipif(
+    platform.machine() != "x86_64", reason="atheris is built for x86-64 alone"
+)
 def test_fuzzing_can_find_something(tmp_path):
     """With a header that lets everything pass, an input that is no Kerberos token is soon found."""
     (tmp_path / "sitecustomize.py").write_text(

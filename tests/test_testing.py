@@ -38,7 +38,10 @@ def client(realm=None, **options):
 def test_signs_on_as_whom_the_test_names():
     guarded = client()
     for user in (ALICE, "bob/admin@OTHER.TEST", "üser@EXAMPLE.TEST"):
-        assert guarded.get("/", negotiate=user).text == f"{user} HTTP/localhost@EXAMPLE.TEST None"
+        assert (
+            guarded.get("/", negotiate=user).text
+            == f"{user} HTTP/localhost@EXAMPLE.TEST None"
+        )
     anonymous = guarded.get("/")
     assert anonymous.status_code == 401
     assert anonymous.headers["WWW-Authenticate"] == "Negotiate"
@@ -53,7 +56,9 @@ def test_every_method_and_body():
         assert answer.status_code == 200
 
 
-@pytest.mark.parametrize("reason", [r for r in Reason if r is not Reason.NO_CREDENTIALS], ids=str)
+@pytest.mark.parametrize(
+    "reason", [r for r in Reason if r is not Reason.NO_CREDENTIALS], ids=str
+)
 def test_every_reason_can_be_had(reason):
     answer = client().get("/", negotiate=reason)
     assert answer.status_code == reason.status
@@ -91,7 +96,9 @@ def test_a_token_is_good_for_once_and_for_its_own_realm():
     assert realm.accept(fresh).identity.principal == ALICE
 
 
-@pytest.mark.parametrize("garbage", [b"", b"x", b"a pretended ticket: ", b"a pretended ticket: {}"])
+@pytest.mark.parametrize(
+    "garbage", [b"", b"x", b"a pretended ticket: ", b"a pretended ticket: {}"]
+)
 def test_garbage(garbage):
     assert PretendRealm().accept(garbage).reason is Reason.WRONG_KEY
 
@@ -111,7 +118,9 @@ def test_what_is_not_guarded_does_not_prove_itself():
 
     class Careless(PretendRealm):
         def proof(self, token):
-            return super().proof(token + b"x") if self.accepting else super().proof(token)
+            return (
+                super().proof(token + b"x") if self.accepting else super().proof(token)
+            )
 
         def accept(self, token):
             self.accepting = True
@@ -150,7 +159,10 @@ def test_flasks_own_client():
         assert isinstance(guarded, FlaskClient)
         assert guarded.get("/?q=1", negotiate=ALICE).text == f"Hello {ALICE} 1"
         assert guarded.get("/").status_code == 401
-        assert guarded.get("/", negotiate=Reason.NTLM).headers.getlist("WWW-Authenticate") == []
+        assert (
+            guarded.get("/", negotiate=Reason.NTLM).headers.getlist("WWW-Authenticate")
+            == []
+        )
 
 
 def test_it_is_an_acceptor():

@@ -24,7 +24,9 @@ KEYS = "aes256-cts-hmac-sha1-96, aes128-cts-hmac-sha1-96"
 
 @pytest.mark.parametrize("mech", [SPNEGO, KRB5], ids=["spnego", "bare krb5"])
 def test_a_ticket_is_read_in_either_framing(realm, mech):
-    assert Ticket.of(realm.token(mech=mech)) == Ticket("HTTP/localhost@EXAMPLE.TEST", AES, 1)
+    assert Ticket.of(realm.token(mech=mech)) == Ticket(
+        "HTTP/localhost@EXAMPLE.TEST", AES, 1
+    )
 
 
 def test_a_token_that_was_cut_is_no_ticket(realm):
@@ -36,7 +38,12 @@ def test_a_token_that_was_cut_is_no_ticket(realm):
 
 def test_a_ticket_is_what_another_parser_reads(realm):
     """pyspnego, which has no bounds and reads tokens that are none."""
-    for spn in ("HTTP/localhost", "host/localhost", "HTTP/rotated.test", "HTTP/no-enctype.test"):
+    for spn in (
+        "HTTP/localhost",
+        "host/localhost",
+        "HTTP/rotated.test",
+        "HTTP/no-enctype.test",
+    ):
         for mech in (SPNEGO, KRB5):
             token = realm.token(spn, mech=mech)
             assert Ticket.of(token) == ticket_by_pyspnego(token)
@@ -50,7 +57,9 @@ def ticket_by_pyspnego(token):
                 yield from nodes(value)
 
     [ticket] = [
-        node for node in nodes(parse_token(token)) if "sname" in node and "enc-part" in node
+        node
+        for node in nodes(parse_token(token))
+        if "sname" in node and "enc-part" in node
     ]
     sealed = ticket["enc-part"]
     number = int(re.findall(r"-?\d+", str(sealed["etype"]))[-1])
@@ -107,10 +116,16 @@ def test_tokens_that_begin_alike_are_told_apart():
 
 def test_a_keytab_in_words():
     keys = [
-        Key(f"HTTP/{n}@R", kvno, enctype) for n in range(12) for kvno in (1, 2) for enctype in "ab"
+        Key(f"HTTP/{n}@R", kvno, enctype)
+        for n in range(12)
+        for kvno in (1, 2)
+        for enctype in "ab"
     ]
     keytab = Keytab("FILE:/k", tuple(keys))
-    assert keytab.in_words("HTTP/3@R") == ["HTTP/3@R kvno 1 a, b", "HTTP/3@R kvno 2 a, b"]
+    assert keytab.in_words("HTTP/3@R") == [
+        "HTTP/3@R kvno 1 a, b",
+        "HTTP/3@R kvno 2 a, b",
+    ]
     assert keytab.in_words("HTTP/x@R")[-2:] == ["HTTP/3@R kvno 2 a, b", "and 16 more"]
 
 
@@ -169,13 +184,17 @@ def test_a_keytab_that_cannot_be_read_is_said_to_be_so(realm):
     refused = Refused(Reason.WRONG_KEY, "as the library says")
 
     def told(token):
-        return with_insight(refused, token, Ticket.of(token), lambda: read_keytab("/no/such"))
+        return with_insight(
+            refused, token, Ticket.of(token), lambda: read_keytab("/no/such")
+        )
 
     assert told(token).spn == "HTTP/localhost@EXAMPLE.TEST"
     assert told(token).detail.startswith(
         "as the library says; ticket: HTTP/localhost@EXAMPLE.TEST "
     )
-    assert told(token).detail.endswith("; keytab: FILE:/no/such: No such file or directory")
+    assert told(token).detail.endswith(
+        "; keytab: FILE:/no/such: No such file or directory"
+    )
     assert told(b"garbage") is refused
 
 

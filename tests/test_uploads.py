@@ -45,12 +45,16 @@ FIREFOX = {
 def of_requests(site, directory, playwright):
     with requests.Session() as session:
         session.auth = requests_gssapi.HTTPSPNEGOAuth()
-        return [session.post(f"{site.url}/wiki/", data=bytes(size)).text for size in SIZES]
+        return [
+            session.post(f"{site.url}/wiki/", data=bytes(size)).text for size in SIZES
+        ]
 
 
 def of_httpx(site, directory, playwright):
     with httpx.Client(auth=httpx_gssapi.HTTPSPNEGOAuth(), timeout=300) as client:
-        return [client.post(f"{site.url}/wiki/", content=bytes(size)).text for size in SIZES]
+        return [
+            client.post(f"{site.url}/wiki/", content=bytes(size)).text for size in SIZES
+        ]
 
 
 def of_chromium(site, directory, playwright):
@@ -66,11 +70,15 @@ def of_chromium(site, directory, playwright):
 def of_firefox(site, directory, playwright):
     profile = directory / "profile"
     profile.mkdir()
-    prefs = [f"user_pref({json.dumps(k)}, {json.dumps(v)});" for k, v in FIREFOX.items()]
+    prefs = [
+        f"user_pref({json.dumps(k)}, {json.dumps(v)});" for k, v in FIREFOX.items()
+    ]
     (profile / "user.js").write_text("\n".join(prefs))
     # Ubuntu has Firefox as a snap only, which cannot see the realm: there it is Playwright's.
     firefox = shutil.which("firefox-esr") or playwright.firefox.executable_path
-    return of_a_browser(site, [firefox, "--headless", "--no-remote", "--profile", profile])
+    return of_a_browser(
+        site, [firefox, "--headless", "--no-remote", "--profile", profile]
+    )
 
 
 def of_a_browser(site, command):
@@ -107,7 +115,9 @@ def sample_of_uwsgi(name, directory, port):
     text = (sites.TESTS.parent / "samples" / name).read_text()
     text = re.sub(r"127\.0\.0\.1:800[15]", f"127.0.0.1:{port}", text)
     text = text.replace("127.0.0.1:8006", f"127.0.0.1:{sites.free_port()}")
-    text = text.replace("NEGOTIATE_APP=plain_app:app", "NEGOTIATE_APP=uploads_app:upload")
+    text = text.replace(
+        "NEGOTIATE_APP=plain_app:app", "NEGOTIATE_APP=uploads_app:upload"
+    )
     text = text.replace("module = plain_app:app", "module = uploads_app:outside")
     text = text.replace("module = negotiate_wsgi.wsgi", "module = uploads_app")
     ini = directory / name
@@ -115,7 +125,13 @@ def sample_of_uwsgi(name, directory, port):
     return [shutil.which("uwsgi"), "--ini", ini, "--home", sys.prefix]
 
 
-SERVERS = ["gunicorn-sync", "gunicorn-gthread", "uwsgi.ini", "uwsgi_http.ini", "waitress"]
+SERVERS = [
+    "gunicorn-sync",
+    "gunicorn-gthread",
+    "uwsgi.ini",
+    "uwsgi_http.ini",
+    "waitress",
+]
 
 
 @pytest.fixture(params=SERVERS)
@@ -126,13 +142,17 @@ def site(request, realm, tmp_path, monkeypatch):
             sites, "command",
             lambda kind, port, application: sample_of_uwsgi(kind, tmp_path, port),
         )  # fmt: skip
-    site = sites.HttpSite(request.param, "uploads_app:application", RESULTS=str(results))
+    site = sites.HttpSite(
+        request.param, "uploads_app:application", RESULTS=str(results)
+    )
     site.results = results
     yield site
     site.close()
 
 
-@pytest.mark.parametrize("client", [of_requests, of_httpx, of_chromium, of_firefox, of_java])
+@pytest.mark.parametrize(
+    "client", [of_requests, of_httpx, of_chromium, of_firefox, of_java]
+)
 def test_no_upload_is_broken(site, client, tmp_path, playwright):
     assert client(site, tmp_path, playwright) == EXPECTED
 
@@ -142,7 +162,9 @@ def test_a_body_that_never_comes_is_not_waited_for(realm, kind):
     site = sites.HttpSite(kind, "uploads_app:application")
     try:
         head = "POST /impatient/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n"
-        with socket.create_connection(("127.0.0.1", site.port), timeout=300) as connection:
+        with socket.create_connection(
+            ("127.0.0.1", site.port), timeout=300
+        ) as connection:
             connection.sendall(head.encode() + b"a few bytes of it")
             assert connection.recv(100).startswith(b"HTTP/1.1 401 ")
         assert site.request("/impatient/", realm.authorization()).status == 200

@@ -22,7 +22,16 @@ def wheel(tmp_path_factory):
             target = copy / path.relative_to(ROOT)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(path.read_bytes())
-    command = [sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", out, copy]
+    command = [
+        sys.executable,
+        "-m",
+        "build",
+        "--no-isolation",
+        "--wheel",
+        "--outdir",
+        out,
+        copy,
+    ]
     subprocess.run(command, check=True, capture_output=True)
     [built] = out.glob("*.whl")
     return built
@@ -46,7 +55,9 @@ def test_metadata(wheel):
         [name] = [name for name in archive.namelist() if name.endswith("METADATA")]
         text = archive.read(name).decode()
     required = {
-        line.split(": ")[1] for line in text.splitlines() if line.startswith("Requires-Dist")
+        line.split(": ")[1]
+        for line in text.splitlines()
+        if line.startswith("Requires-Dist")
     }
     core = {line for line in required if "extra ==" not in line}
     assert core == {"itsdangerous>=2.1", "pykerberos>=1.2.4", "Werkzeug>=3.0"}
@@ -61,5 +72,7 @@ def test_imports_from_the_wheel_alone(wheel, tmp_path):
         f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import negotiate_wsgi, flask_adapter;"
         "print(negotiate_wsgi.__file__, flask_adapter.__file__)"
     )
-    done = subprocess.run([sys.executable, "-Ic", script], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-Ic", script], capture_output=True, text=True
+    )
     assert done.stdout.count(str(tmp_path)) == 2, done.stderr

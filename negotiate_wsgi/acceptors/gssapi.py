@@ -10,7 +10,12 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
-from negotiate_wsgi.acceptors.gssapi_library import KEYS_OF_GSSPROXY, Keys, Library, library
+from negotiate_wsgi.acceptors.gssapi_library import (
+    KEYS_OF_GSSPROXY,
+    Keys,
+    Library,
+    library,
+)
 from negotiate_wsgi.acceptors.insight import with_insight
 from negotiate_wsgi.acceptors.protocol import Accepted, Refused
 from negotiate_wsgi.acceptors.status import (
@@ -28,30 +33,35 @@ from negotiate_wsgi.reasons import Reason
 from negotiate_wsgi.wire.ticket import Ticket
 
 # What the library says where it has tried the key of one SPN alone.
-_ONE_KEY = re.compile("Cannot find key for|Cannot decrypt ticket for|Service key not available")
+_ONE_KEY = re.compile(
+    "Cannot find key for|Cannot decrypt ticket for|Service key not available"
+)
 # What it says where it has tried several.
 _SEVERAL_KEYS = re.compile("Request ticket server")
 
 
 class GssapiAcceptor(KeytabAcceptor):
-    """Accepts tokens with any key of *service* in its keytab, whatever other acceptors use.
+    """Accepts tokens with any key of *service* in its keytab, whatever other acceptors
+    use.
 
         NegotiateMiddleware(app, acceptor=GssapiAcceptor(keytab="/etc/www.keytab"))
 
-    It keeps its keys in memory, and a credential for each SPN and thread, so that a token costs
-    little more than the library's own call, however many other keys the keytab has: the key that
-    the ticket names is tried, and where that is none of ours, at most 64. No request asks DNS. A
-    keytab that is replaced is used from the next token on.
+    It keeps its keys in memory, and a credential for each SPN and thread, so that a
+    token costs little more than the library's own call, however many other keys the
+    keytab has: the key that the ticket names is tried, and where that is none of ours,
+    at most 64. No request asks DNS. A keytab that is replaced is used from the next
+    token on.
 
-    Under gssproxy (``GSS_USE_PROXY=yes``) the server need not be able to read the keytab.
+    Under gssproxy (``GSS_USE_PROXY=yes``) the server need not be able to read the
+    keytab.
 
     :param service: the SPN's first component.
-    :param hostname: None for every host in the keytab, or the only host or hosts accepted,
-        compared without case.
-    :param keytab: a path; None for ``KRB5_KTNAME``, else krb5's default, as they are when the
-        first token comes. It need not exist yet.
-    :raises ConfigurationError: an option is wrong, or python-gssapi is not installed, or is not
-        for MIT's library.
+    :param hostname: None for every host in the keytab, or the only host or hosts
+        accepted, compared without case.
+    :param keytab: a path; None for ``KRB5_KTNAME``, else krb5's default, as they are
+        when the first token comes. It need not exist yet.
+    :raises ConfigurationError: an option is wrong, or python-gssapi is not installed,
+        or is not for MIT's library.
     """
 
     def __init__(
@@ -62,8 +72,12 @@ class GssapiAcceptor(KeytabAcceptor):
     ) -> None:
         name = None if keytab is None else os.fspath(keytab)
         if name == "":
-            raise ConfigurationError("keytab='': write its path, or None for KRB5_KTNAME")
-        super().__init__(Target.of(service, hostname), f"gssapi {name or 'KRB5_KTNAME'}")
+            raise ConfigurationError(
+                "keytab='': write its path, or None for KRB5_KTNAME"
+            )
+        super().__init__(
+            Target.of(service, hostname), f"gssapi {name or 'KRB5_KTNAME'}"
+        )
         self._library = library()
         self._name = name
         if name is None:
@@ -88,7 +102,9 @@ class GssapiAcceptor(KeytabAcceptor):
             return result
         return with_insight(result, token, ticket, keys.current)
 
-    def _accept(self, keys: Keys, ticket: Ticket | None, token: bytes) -> Accepted | Refused:
+    def _accept(
+        self, keys: Keys, ticket: Ticket | None, token: bytes
+    ) -> Accepted | Refused:
         if ticket and ticket.spn in keys.memory:
             try:
                 return self._accept_with(keys, ticket.spn, token)
@@ -100,9 +116,13 @@ class GssapiAcceptor(KeytabAcceptor):
         if objection:
             return objection
         accepted = self._accept_with(keys, None, token)
-        return self.target.check(accepted) if isinstance(accepted, Accepted) else accepted
+        return (
+            self.target.check(accepted) if isinstance(accepted, Accepted) else accepted
+        )
 
-    def _accept_with(self, keys: Keys, spn: str | None, token: bytes) -> Accepted | Refused:
+    def _accept_with(
+        self, keys: Keys, spn: str | None, token: bytes
+    ) -> Accepted | Refused:
         """The same with the key of *spn*, or where that is None with several."""
         library = self._library
         result = library.accept(token, self._credential(keys, spn))
@@ -114,7 +134,11 @@ class GssapiAcceptor(KeytabAcceptor):
 
     @functools.cached_property
     def _path(self) -> str:
-        name = self._name or os.environ.get("KRB5_KTNAME") or self._library.default_keytab()
+        name = (
+            self._name
+            or os.environ.get("KRB5_KTNAME")
+            or self._library.default_keytab()
+        )
         return path_of_keytab(name)
 
     def _current_keys(self) -> Keys:
@@ -152,7 +176,9 @@ class GssapiAcceptor(KeytabAcceptor):
         return credential
 
     def _refused(self, error: Any, keys: Keys, ticket: Ticket | None) -> Refused:
-        """The refusal for an error of the library's. Raises `AcceptorError` where we are at fault."""
+        """The refusal for an error of the library's. Raises `AcceptorError` where we
+        are at fault.
+        """
         try:
             text = self._library.text_of(error)
             majors = ", ".join(error.get_all_statuses(error.maj_code, True))
@@ -167,7 +193,8 @@ class GssapiAcceptor(KeytabAcceptor):
         refused = classify(error.maj_code, majors, text, ticket)
         if not ticket or not keys.keytab.keys or not _SEVERAL_KEYS.match(text):
             return refused
-        # It has tried a choice of the keytab's keys, and says that those it was not given are not there.
+        # It has tried a choice of the keytab's keys, and says that those it was not
+        # given are not there.
         objection = ticket.objection(keys.keytab, ticket.spn.partition("/")[0])
         reason = objection.reason if objection else Reason.WRONG_KEY
         detail = objection.detail if objection else text

@@ -1,4 +1,6 @@
-"""What is asked of python-gssapi and krb5, which need not be installed for the package to be."""
+"""What is asked of python-gssapi and krb5, which need not be installed for the package
+to be.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from negotiate_wsgi.acceptors.insight import KEYTAB_OF_GSSPROXY
-from negotiate_wsgi.acceptors.status import gssproxy_fault, keytab_fault, krb5_conf_fault
+from negotiate_wsgi.acceptors.status import (
+    gssproxy_fault,
+    keytab_fault,
+    krb5_conf_fault,
+)
 from negotiate_wsgi.acceptors.target import Target
 from negotiate_wsgi.exceptions import ConfigurationError
 from negotiate_wsgi.wire.keytab import Key, Keytab, mark_of
@@ -26,8 +32,8 @@ class Keys:
 
     :param keytab: what they were read from.
     :param version: another object for each version.
-    :param memory: for each SPN of ours a keytab with its keys alone; for None a keytab of
-        distinct keys, ours first.
+    :param memory: for each SPN of ours a keytab with its keys alone; for None a keytab
+        of distinct keys, ours first.
     """
 
     keytab: Keytab
@@ -63,8 +69,9 @@ class Library:
         self._spnego = OID.from_int_seq("1.3.6.1.5.5.2")  # RFC 4178 section 3
         self.GSSError = raw.GSSError
         self.accept = raw.accept_sec_context
-        # libkrb5 shares a parsed krb5.conf only while some context lives, and each accept makes and
-        # frees its own. A changed file is still seen by the next accept.
+        # libkrb5 shares a parsed krb5.conf only while some context lives, and each
+        # accept makes and frees its own. A changed file is still seen by the next
+        # accept.
         self._pinned = krb5.init_context()
 
     def default_keytab(self) -> str:
@@ -78,7 +85,9 @@ class Library:
             raise krb5_conf_fault() from None
 
     def read_keys(self, path: str, version: tuple[object, ...], target: Target) -> Keys:
-        """The keys in the keytab at *path*. Raises `AcceptorError` if none of them is *target*'s."""
+        """The keys in the keytab at *path*. Raises `AcceptorError` if none of them is
+        *target*'s.
+        """
         context = self.context()
         entries = []
         try:
@@ -93,7 +102,9 @@ class Library:
         if fault:
             raise fault
         ours = [(key, entry) for key, entry in entries if target.admits(key.principal)]
-        others = [(key, entry) for key, entry in entries if not target.admits(key.principal)]
+        others = [
+            (key, entry) for key, entry in entries if not target.admits(key.principal)
+        ]
         memory: dict[str | None, Any] = {None: self._memory(context)}
         for key, entry in ours:
             if key.principal not in memory:
@@ -113,7 +124,8 @@ class Library:
         )
 
     def credential(self, keys: Keys, spn: str | None) -> Any:
-        """To accept with, for Kerberos alone, inside SPNEGO, too. Raises `AcceptorError`.
+        """To accept with, for Kerberos alone, inside SPNEGO, too. Raises
+        `AcceptorError`.
 
         :param spn: None for every key in ``keys.memory[None]``.
         """
@@ -126,7 +138,9 @@ class Library:
                 acquired = raw.acquire_cred(name, mechs=mechanisms, usage="accept")
             else:
                 store = {b"keytab": b"MEMORY:" + keys.memory[spn].name}
-                acquired = raw.acquire_cred_from(store, name, mechs=mechanisms, usage="accept")
+                acquired = raw.acquire_cred_from(
+                    store, name, mechs=mechanisms, usage="accept"
+                )
         except raw.GSSError:
             self.context()
             if keys is KEYS_OF_GSSPROXY:
@@ -152,9 +166,11 @@ class Library:
         return self.name(asked.target_name)
 
     def end_of_ticket(self, context: Any) -> float:
-        """In seconds since the epoch. Once for each context, which is of no more use then.
+        """In seconds since the epoch. Once for each context, which is of no more use
+        then.
 
-        Not the lifetime that GSSAPI tells, because krb5 adds the tolerated clock skew to that.
+        Not the lifetime that GSSAPI tells, because krb5 adds the tolerated clock skew
+        to that.
         """
         lucid = self._raw.krb5_export_lucid_sec_context(context, 1)
         return float(lucid.endtime)  # type: ignore[attr-defined]
@@ -178,7 +194,9 @@ def _key(entry: Any) -> Key:
 
 
 def _distinct(entries: Iterable[tuple[Key, Any]]) -> Iterator[Any]:
-    """Those whose key no entry before them has, at most `_TRIED` of each encryption type."""
+    """Those whose key no entry before them has, at most `_TRIED` of each encryption
+    type.
+    """
     seen: dict[str, set[int]] = {}
     for key, entry in entries:
         marks = seen.setdefault(key.enctype, set())

@@ -1,4 +1,6 @@
-"""What does a ticket say in clear text, and has the keytab its key? Decides nothing: for log and tools."""
+"""What does a ticket say in clear text, and has the keytab its key? Decides nothing:
+for log and tools.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +18,13 @@ from negotiate_wsgi.reasons import Reason
 from negotiate_wsgi.wire.keytab import MAX_KEYTAB, Keytab, KeytabError, parse
 from negotiate_wsgi.wire.ticket import Ticket
 
-_DETAIL = 1000  # characters: an SPN is the client's choice, and can be as long as a token
+_DETAIL = (
+    1000  # characters: an SPN is the client's choice, and can be as long as a token
+)
 _TOKEN = 16 * 1024  # bytes, which are enough for a user in 1000 groups
 
-# What is said only once the library has found a well-formed ticket. Not a replay, of which the log
-# has told already, and which costs nothing to send by the thousand.
+# What is said only once the library has found a well-formed ticket. Not a replay, of
+# which the log has told already, and which costs nothing to send by the thousand.
 _OF_A_TICKET = {
     Reason.EXPIRED,
     Reason.CLOCK_SKEW,
@@ -39,11 +43,12 @@ _ASKED_A_SECOND = 10
 def with_insight(
     refused: Refused, token: bytes, ticket: Ticket | None, keytab: Callable[[], Keytab]
 ) -> Refused:
-    """*refused*, and what its ticket says in clear text beside what the keytab has, for the log.
+    """*refused*, and what its ticket says in clear text beside what the keytab has, for
+    the log.
 
     :param ticket: the one in *token*, None where none can be read.
-    :param keytab: returns the acceptor's keytab, or raises `AcceptorError`. It is asked for ten
-        tokens a second at most, because anybody can send such tokens.
+    :param keytab: returns the acceptor's keytab, or raises `AcceptorError`. It is asked
+        for ten tokens a second at most, because anybody can send such tokens.
     """
     if ticket is None or refused.reason not in _OF_A_TICKET or len(token) > _TOKEN:
         return refused
@@ -91,16 +96,20 @@ _pace = _Pace(_ASKED_A_SECOND)
 
 
 def name_of_keytab(name: str | None = None) -> str:
-    """The full name of the keytab *name*, or that of ``KRB5_KTNAME``, or krb5's default.
+    """The full name of the keytab *name*, or that of ``KRB5_KTNAME``, or krb5's
+    default.
 
-    Raises `AcceptorError` (``krb5-conf-unusable``) where krb5.conf is asked and cannot be read.
+    Raises `AcceptorError` (``krb5-conf-unusable``) where krb5.conf is asked and cannot
+    be read.
     """
     name = name or os.environ.get("KRB5_KTNAME") or _default_name()
     return name if re.match(r"[A-Za-z]+:", name) else f"FILE:{name}"
 
 
 def _default_name() -> str:
-    """What krb5.conf says where the package krb5 can ask for it, else what MIT is built with."""
+    """What krb5.conf says where the package krb5 can ask for it, else what MIT is built
+    with.
+    """
     try:
         import krb5
     except ImportError:
@@ -122,7 +131,8 @@ def current_keytab(name: str | None = None) -> Keytab:
 
 
 def keytab_in_use() -> Keytab:
-    """The process's keytab as it is now; under gssproxy, an empty one where it cannot be read.
+    """The process's keytab as it is now; under gssproxy, an empty one where it cannot
+    be read.
 
     Raises `AcceptorError`.
     """
@@ -142,8 +152,8 @@ def _read_version(full_name: str, *version: int) -> Keytab:
 def read_keytab(name: str | None = None) -> Keytab:
     """Read a keytab, named as in `name_of_keytab`.
 
-    Raises `AcceptorError` (``keytab-unusable``) where it is missing, unreadable, empty or damaged,
-    or as `name_of_keytab` does.
+    Raises `AcceptorError` (``keytab-unusable``) where it is missing, unreadable, empty
+    or damaged, or as `name_of_keytab` does.
     """
     full_name = name_of_keytab(name)
     try:
@@ -156,6 +166,9 @@ def read_keytab(name: str | None = None) -> Keytab:
     except OSError as problem:
         fault = f"{full_name}: {problem.strerror}"
         raise AcceptorError(Reason.KEYTAB_UNUSABLE, fault) from None
-    except (KeytabError, ValueError) as problem:  # a path with a NUL in it is a ValueError
+    except (
+        KeytabError,
+        ValueError,
+    ) as problem:  # a path with a NUL in it is a ValueError
         raise AcceptorError(Reason.KEYTAB_UNUSABLE, f"{full_name}: {problem}") from None
     return Keytab(full_name, keys)

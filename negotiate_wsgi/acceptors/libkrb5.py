@@ -24,9 +24,10 @@ class _Data(ctypes.Structure):
 class Libkrb5:
     """The libkrb5 that a binding uses.
 
-    It keeps one krb5_context as long as the process lives: libkrb5 shares a parsed krb5.conf only
-    while some context lives, and each accept makes and frees its own. Without this one the file
-    is parsed anew for every request. A changed file is still seen by the next accept.
+    It keeps one krb5_context as long as the process lives: libkrb5 shares a parsed
+    krb5.conf only while some context lives, and each accept makes and frees its own.
+    Without this one the file is parsed anew for every request. A changed file is still
+    seen by the next accept.
 
     :param binding: the path of the binding's shared object.
     """
@@ -40,11 +41,17 @@ class Libkrb5:
         """The full name of the keytab that krb5 takes, where it says one."""
         name = ctypes.create_string_buffer(4096)
         if self._pinned:
-            self._library.krb5_kt_default_name(self._pinned, name, ctypes.c_int(len(name)))
-        return os.fsdecode(name.value) or os.environ.get("KRB5_KTNAME", "of krb5's choice")
+            self._library.krb5_kt_default_name(
+                self._pinned, name, ctypes.c_int(len(name))
+            )
+        return os.fsdecode(name.value) or os.environ.get(
+            "KRB5_KTNAME", "of krb5's choice"
+        )
 
     def credential_fault(self) -> AcceptorError | None:
-        """Why the process has no credential to accept with now; None if krb5 finds some key."""
+        """Why the process has no credential to accept with now; None if krb5 finds some
+        key.
+        """
         context = c_void_p()
         keytab = c_void_p()
         # Not the pinned context: no two threads may use one at a time.
@@ -75,7 +82,9 @@ class Libkrb5:
             failed = (
                 library.krb5_parse_name(context, spn.encode(), byref(principal))
                 or library.krb5_auth_con_init(context, byref(exchange))
-                or library.krb5_auth_con_setflags(context, exchange, 0)  # no replay cache
+                or library.krb5_auth_con_setflags(
+                    context, exchange, 0
+                )  # no replay cache
                 or library.krb5_rd_req(
                     context, byref(exchange), byref(data), principal, None, None, None
                 )

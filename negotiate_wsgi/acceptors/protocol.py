@@ -17,10 +17,12 @@ Refused = Refusal
 class Accepted:
     """A token that a ticket of ours stands behind.
 
-    :param identity: the initiator. Its ``spn`` is that of the key that really opened the ticket.
-    :param token: the mutual token for the initiator, in bytes, or None if there is none to send.
-    :param expiry: tells when the ticket ends, in seconds since the epoch; None where the acceptor
-        cannot know.
+    :param identity: the initiator. Its ``spn`` is that of the key that really opened
+        the ticket.
+    :param token: the mutual token for the initiator, in bytes, or None if there is none
+        to send.
+    :param expiry: tells when the ticket ends, in seconds since the epoch; None where
+        the acceptor cannot know.
     :param delegated: what the initiator delegated to us, or None.
     """
 
@@ -31,7 +33,9 @@ class Accepted:
 
 
 class Acceptor(Protocol):
-    """Judges tokens, one leg each (RFC 2743 section 2.2.2). Must be safe to call from any thread."""
+    """Judges tokens, one leg each (RFC 2743 section 2.2.2). Must be safe to call from
+    any thread.
+    """
 
     def accept(self, token: bytes) -> Accepted | Refused:
         """Judge one token. Raises `AcceptorError` only for faults of our own."""

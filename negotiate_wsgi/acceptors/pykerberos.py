@@ -40,15 +40,17 @@ except ImportError as exc:
 class PykerberosAcceptor(KeytabAcceptor):
     """Accepts tokens with any key of *service* in the keytab.
 
-    No request asks DNS: krb5's default credential takes every key of the keytab, and the SPN of
-    the key that really opened the ticket is checked afterwards.
+    No request asks DNS: krb5's default credential takes every key of the keytab, and
+    the SPN of the key that really opened the ticket is checked afterwards.
 
     :param service: the SPN's first component.
-    :param hostname: None for every host in the keytab, or the only host or hosts accepted,
-        compared without case.
-    :param keytab: a path, which becomes the ``KRB5_KTNAME`` of this process; None leaves that as
-        it is. It need not exist yet, and one that is replaced is used from the next token on.
-    :raises ConfigurationError: an option is wrong, or an acceptor in use has another keytab.
+    :param hostname: None for every host in the keytab, or the only host or hosts
+        accepted, compared without case.
+    :param keytab: a path, which becomes the ``KRB5_KTNAME`` of this process; None
+        leaves that as it is. It need not exist yet, and one that is replaced is used
+        from the next token on.
+    :raises ConfigurationError: an option is wrong, or an acceptor in use has another
+        keytab.
     """
 
     def __init__(
@@ -80,9 +82,12 @@ class PykerberosAcceptor(KeytabAcceptor):
 
     def _accept(self, token: bytes, ticket: Ticket | None) -> Accepted | Refused:
         try:
-            # The context is released with the last reference to *state*, when this returns.
+            # The context is released with the last reference to *state*, when this
+            # returns.
             _, state = kerberos.authGSSServerInit("")
-            kerberos.authGSSServerStep(state, b2a_base64(token, newline=False).decode("ascii"))
+            kerberos.authGSSServerStep(
+                state, b2a_base64(token, newline=False).decode("ascii")
+            )
             principal = kerberos.authGSSServerUserName(state)
             spn = kerberos.authGSSServerTargetName(state)
             proof = kerberos.authGSSServerResponse(state)
@@ -95,13 +100,19 @@ class PykerberosAcceptor(KeytabAcceptor):
         if self.target.admits(spn or ""):
             return Accepted(identity_of_ticket(principal, spn), mutual_token)
         spn = self._spn_of_the_same_key(spn, token, ticket) or spn
-        return self.target.check(Accepted(identity_of_ticket(principal, spn), mutual_token))
+        return self.target.check(
+            Accepted(identity_of_ticket(principal, spn), mutual_token)
+        )
 
-    def _spn_of_the_same_key(self, opened: str, token: bytes, ticket: Ticket | None) -> str | None:
-        """An SPN of ours whose key, too, opens a ticket that was opened with a key of *opened*.
+    def _spn_of_the_same_key(
+        self, opened: str, token: bytes, ticket: Ticket | None
+    ) -> str | None:
+        """An SPN of ours whose key, too, opens a ticket that was opened with a key of
+        *opened*.
 
-        krb5 names the first entry of the keytab whose key fits. Which of its keys that was is not
-        said, so the library is asked for each of ours that *opened* has, too.
+        krb5 names the first entry of the keytab whose key fits. Which of its keys that
+        was is not said, so the library is asked for each of ours that *opened* has,
+        too.
         """
         try:
             shared = keytab_in_use().shared_with(opened)
@@ -109,16 +120,22 @@ class PykerberosAcceptor(KeytabAcceptor):
             return None
         ours = [key for key in shared if self.target.admits(key.principal)]
         ours.sort(key=lambda key: not ticket or key.principal != ticket.spn)
-        distinct = {(key.kvno, key.enctype, key.mark): key.principal for key in reversed(ours)}
+        distinct = {
+            (key.kvno, key.enctype, key.mark): key.principal for key in reversed(ours)
+        }
         opens = functools.partial(_libkrb5().opens, ap_req_in(token))
         return next(filter(opens, reversed(distinct.values())), None)
 
     def _check_keytab(self) -> None:
-        """Raise `AcceptorError` where the keytab has no key that could have opened a ticket."""
+        """Raise `AcceptorError` where the keytab has no key that could have opened a
+        ticket.
+        """
         try:
             keytab = keytab_in_use()
         except AcceptorError:
-            fault = _libkrb5().credential_fault()  # There are kinds that krb5 alone can read.
+            fault = (
+                _libkrb5().credential_fault()
+            )  # There are kinds that krb5 alone can read.
             if fault:
                 raise fault from None
             return
@@ -129,11 +146,15 @@ class PykerberosAcceptor(KeytabAcceptor):
             self._sound = keytab
 
 
-_named_keytabs: weakref.WeakKeyDictionary[PykerberosAcceptor, str] = weakref.WeakKeyDictionary()
+_named_keytabs: weakref.WeakKeyDictionary[PykerberosAcceptor, str] = (
+    weakref.WeakKeyDictionary()
+)
 
 
 def _use_keytab(acceptor: PykerberosAcceptor, keytab: str) -> None:
-    """Make *keytab* the one of this process, unless an acceptor still in use has another."""
+    """Make *keytab* the one of this process, unless an acceptor still in use has
+    another.
+    """
     if not keytab:
         raise ConfigurationError("keytab='': write its path, or None for KRB5_KTNAME")
     other = _keytab_in_use_beside(keytab)
@@ -150,7 +171,9 @@ def _use_keytab(acceptor: PykerberosAcceptor, keytab: str) -> None:
 
 
 def _keytab_in_use_beside(keytab: str) -> str | None:
-    """Another keytab than *keytab* that an acceptor has, by its name or by ``KRB5_KTNAME``."""
+    """Another keytab than *keytab* that an acceptor has, by its name or by
+    ``KRB5_KTNAME``.
+    """
     in_use = list(_named_keytabs.values())
     if of_the_environment:
         in_use.append(_libkrb5().default_keytab())
@@ -166,10 +189,12 @@ def _libkrb5() -> Libkrb5:
 
 @functools.cache
 def _leaks_error_arguments() -> bool:
-    """Whether the installed binding keeps one reference too many to each GSSError's arguments.
+    """Whether the installed binding keeps one reference too many to each GSSError's
+    arguments.
 
-    pykerberos 1.2.4 does: about 500 bytes for each refused token, and anybody can send those. A
-    failure of its own is compared with one from Python, so a build that is mended is left alone.
+    pykerberos 1.2.4 does: about 500 bytes for each refused token, and anybody can send
+    those. A failure of its own is compared with one from Python, so a build that is
+    mended is left alone.
     """
 
     def fail_in_c() -> None:
@@ -179,7 +204,10 @@ def _leaks_error_arguments() -> bool:
     def fail_in_python() -> None:
         raise kerberos.GSSError(("text", 1), ("text", 2))
 
-    return _references_to_arguments(fail_in_c) == _references_to_arguments(fail_in_python) + 1
+    return (
+        _references_to_arguments(fail_in_c)
+        == _references_to_arguments(fail_in_python) + 1
+    )
 
 
 def _references_to_arguments(fail: Callable[[], None]) -> int:
@@ -191,8 +219,8 @@ def _references_to_arguments(fail: Callable[[], None]) -> int:
 
 
 def _release_leaked_arguments(error: Exception) -> None:
-    # A text that the binding cannot decode ends in GSSError(): its arguments are the one empty
-    # tuple of the interpreter, to which nothing was leaked.
+    # A text that the binding cannot decode ends in GSSError(): its arguments are the
+    # one empty tuple of the interpreter, to which nothing was leaked.
     if error.args and _leaks_error_arguments():
         release(error.args)
 
@@ -202,7 +230,9 @@ _TEXT_LIMIT = 511
 
 
 def _classify(args: tuple[Any, ...], ticket: Ticket | None) -> Refused:
-    """The refusal for a GSSError's arguments. Raises `AcceptorError` where the fault is ours."""
+    """The refusal for a GSSError's arguments. Raises `AcceptorError` where the fault is
+    ours.
+    """
     try:
         (major_text, major), (minor_text, _) = args
     except (TypeError, ValueError):

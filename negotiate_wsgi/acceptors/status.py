@@ -10,37 +10,60 @@ from negotiate_wsgi.exceptions import AcceptorError
 from negotiate_wsgi.reasons import Reason
 from negotiate_wsgi.wire.ticket import Ticket
 
-# RFC 2744 section 3.9.1: routine errors stand in bits 16 to 23, calling errors above them.
+# RFC 2744 section 3.9.1: routine errors stand in bits 16 to 23, calling errors above
+# them.
 _NO_CREDENTIAL = 7 << 16
 _FAILURE = 13 << 16
-_NO_MECHANISM = (
-    "SPNEGO cannot find mechanisms to negotiate"  # with _FAILURE where krb5.conf is damaged
-)
+_NO_MECHANISM = "SPNEGO cannot find mechanisms to negotiate"  # with _FAILURE where krb5.conf is damaged
 _BY_MAJOR = {
     1 << 16: Reason.UNSUPPORTED_MECHANISM,  # GSS_S_BAD_MECH
     9 << 16: Reason.MALFORMED,  # GSS_S_DEFECTIVE_TOKEN
-    # GSS_S_CALL_INACCESSIBLE_READ | GSS_S_BAD_NAME: the binding asked for a name too early,
-    # because the negotiation was not complete (GSS_S_CONTINUE_NEEDED).
+    # GSS_S_CALL_INACCESSIBLE_READ | GSS_S_BAD_NAME: the binding asked for a name too
+    # early, because the negotiation was not complete (GSS_S_CONTINUE_NEEDED).
     (1 << 24) | (2 << 16): Reason.NEEDS_ANOTHER_LEG,
 }
 
-# Minor codes differ from process to process, so the text decides. An SPN in it is the client's
-# choice: every pattern is matched as a whole, with the library's own words around the SPN.
-# fmt: off
-_TEXTS = [(re.compile(pattern.replace("SPN", "(?P<spn>.*?)"), re.DOTALL), reason) for pattern, reason in [
-    (r"Request is a replay", Reason.REPLAYED),
-    (r"Ticket expired", Reason.EXPIRED),
-    (r"Clock skew too great|Ticket not yet valid", Reason.CLOCK_SKEW),
-    (r"Request ticket server SPN kvno \d+ not found in keytab; ticket is likely out of date", Reason.STALE_TICKET),
-    (r"Request ticket server SPN kvno \d+ not found in keytab; keytab is likely out of date", Reason.STALE_KEYTAB),
-    (r"Request ticket server SPN (kvno \d+ )?found in keytab but not with enctype \S+", Reason.ENCTYPE_MISSING),
-    (r"Request ticket server SPN kvno \d+ enctype \S+ found in keytab but cannot decrypt ticket", Reason.WRONG_KEY),
-    (r"Request ticket server SPN not found in keytab( \(ticket kvno \d+\))?", Reason.SPN_NOT_IN_KEYTAB),
-    (r"Decrypt integrity check failed|Cannot decrypt ticket for SPN", Reason.WRONG_KEY),
-    (r"Encryption type \S+ not permitted|KDC has no support for encryption type", Reason.ENCTYPE_MISSING),
-    # "Success" is what the library says of ASN.1 inside the token that it cannot read.
-    (r"Token header is malformed or corrupt|Success|ASN\.1 .*", Reason.MALFORMED),
-]]
+# Minor codes differ from process to process, so the text decides. An SPN in it is the
+# client's choice: every pattern is matched as a whole, with the library's own words
+# around the SPN. fmt: off
+_TEXTS = [
+    (re.compile(pattern.replace("SPN", "(?P<spn>.*?)"), re.DOTALL), reason)
+    for pattern, reason in [
+        (r"Request is a replay", Reason.REPLAYED),
+        (r"Ticket expired", Reason.EXPIRED),
+        (r"Clock skew too great|Ticket not yet valid", Reason.CLOCK_SKEW),
+        (
+            r"Request ticket server SPN kvno \d+ not found in keytab; ticket is likely out of date",
+            Reason.STALE_TICKET,
+        ),
+        (
+            r"Request ticket server SPN kvno \d+ not found in keytab; keytab is likely out of date",
+            Reason.STALE_KEYTAB,
+        ),
+        (
+            r"Request ticket server SPN (kvno \d+ )?found in keytab but not with enctype \S+",
+            Reason.ENCTYPE_MISSING,
+        ),
+        (
+            r"Request ticket server SPN kvno \d+ enctype \S+ found in keytab but cannot decrypt ticket",
+            Reason.WRONG_KEY,
+        ),
+        (
+            r"Request ticket server SPN not found in keytab( \(ticket kvno \d+\))?",
+            Reason.SPN_NOT_IN_KEYTAB,
+        ),
+        (
+            r"Decrypt integrity check failed|Cannot decrypt ticket for SPN",
+            Reason.WRONG_KEY,
+        ),
+        (
+            r"Encryption type \S+ not permitted|KDC has no support for encryption type",
+            Reason.ENCTYPE_MISSING,
+        ),
+        # "Success" is what the library says of ASN.1 inside the token that it cannot read.
+        (r"Token header is malformed or corrupt|Success|ASN\.1 .*", Reason.MALFORMED),
+    ]
+]
 # fmt: on
 _REPLAY_CACHE = re.compile(
     r"(?!Request ticket)(?:[^(]* \(filename: (?P<path>.*)\)|.*replay (?:cache|information)\b.*)",
@@ -50,10 +73,14 @@ _REPLAY_CACHE = re.compile(
 
 def is_for_want_of_a_credential(major: int, minor_text: str) -> bool:
     """Whether it says that the acceptor has no key to accept with."""
-    return major == _NO_CREDENTIAL or (major == _FAILURE and minor_text == _NO_MECHANISM)
+    return major == _NO_CREDENTIAL or (
+        major == _FAILURE and minor_text == _NO_MECHANISM
+    )
 
 
-def classify(major: int, major_text: str, minor_text: str, ticket: Ticket | None) -> Refused:
+def classify(
+    major: int, major_text: str, minor_text: str, ticket: Ticket | None
+) -> Refused:
     """The refusal for a status of ``gss_accept_sec_context``.
 
     :param major: the major code, RFC 2744 section 3.9.1.
@@ -71,7 +98,9 @@ def classify(major: int, major_text: str, minor_text: str, ticket: Ticket | None
     is_the_librarys = ticket is not None and ticket.spn not in minor_text
     cache = _REPLAY_CACHE.fullmatch(minor_text)
     if cache and is_the_librarys:
-        where = f"the directory {os.path.dirname(cache['path'])}" if cache["path"] else "it"
+        where = (
+            f"the directory {os.path.dirname(cache['path'])}" if cache["path"] else "it"
+        )
         fault = f"uid {os.geteuid()} cannot use {where}: {minor_text}"
         raise AcceptorError(Reason.REPLAY_CACHE_UNUSABLE, fault)
     for pattern, reason in _TEXTS:
@@ -100,7 +129,9 @@ def gssproxy_fault() -> AcceptorError:
 
 
 def path_of_keytab(name: str) -> str:
-    """The path of a keytab's file, whose name may begin with the kind that krb5 has for files."""
+    """The path of a keytab's file, whose name may begin with the kind that krb5 has for
+    files.
+    """
     return name.removeprefix("FILE:").removeprefix("WRFILE:")
 
 
@@ -113,7 +144,9 @@ def keytab_fault(name: str) -> AcceptorError:
     except FileNotFoundError:
         fault = f"the keytab {path} does not exist"
     except OSError as exc:
-        fault = f"the keytab {path} cannot be read by uid {os.geteuid()}: {exc.strerror}"
+        fault = (
+            f"the keytab {path} cannot be read by uid {os.geteuid()}: {exc.strerror}"
+        )
     else:
         fault = f"the keytab {path} is empty, damaged or without a usable key"
     return AcceptorError(Reason.KEYTAB_UNUSABLE, fault)

@@ -19,12 +19,14 @@ _LISTED = 8  # SPNs in a message
 
 @dataclass(frozen=True)
 class Target:
-    """Which SPNs may open the door: those of *service*, and of *hostnames* unless that is None.
+    """Which SPNs may open the door: those of *service*, and of *hostnames* unless that
+    is None.
 
-    A keytab often holds keys of other services. Whoever can get a ticket for ``host/`` or
-    ``nfs/`` must not come in by it. Nor may the clear-text SPN of a ticket let anybody in, which
-    anybody on the way can rewrite: only the key that opened the ticket does, and keys belong to
-    accounts. One of the SPNs that the keytab has this key for must be ours.
+    A keytab often holds keys of other services. Whoever can get a ticket for ``host/``
+    or ``nfs/`` must not come in by it. Nor may the clear-text SPN of a ticket let
+    anybody in, which anybody on the way can rewrite: only the key that opened the
+    ticket does, and keys belong to accounts. One of the SPNs that the keytab has this
+    key for must be ours.
     """
 
     service: str
@@ -33,8 +35,12 @@ class Target:
     @classmethod
     def of(cls, service: str, hostname: str | Collection[str] | None) -> Target:
         """Validate the options. Raises `ConfigurationError`."""
-        if not isinstance(service, str) or not re.fullmatch(r"[A-Za-z0-9._-]+", service):
-            raise ConfigurationError(f"service={service!r}: write its name alone, such as 'HTTP'")
+        if not isinstance(service, str) or not re.fullmatch(
+            r"[A-Za-z0-9._-]+", service
+        ):
+            raise ConfigurationError(
+                f"service={service!r}: write its name alone, such as 'HTTP'"
+            )
         if hostname is None:
             return cls(service, None)
         names = [hostname] if isinstance(hostname, str) else list(hostname)
@@ -44,12 +50,15 @@ class Target:
                     f"hostname={name!r}: write the host name alone, such as 'www.example.com'"
                 )
         if not names:
-            raise ConfigurationError("hostname= is empty: write None for every name in the keytab")
+            raise ConfigurationError(
+                "hostname= is empty: write None for every name in the keytab"
+            )
         return cls(service, frozenset(map(str.lower, names)))
 
     def admits(self, spn: str) -> bool:
         """Whether *spn*, with its realm, is one of ours."""
-        # An escaped slash is part of a component, not the end of one: HTTP\/x is no HTTP service.
+        # An escaped slash is part of a component, not the end of one: HTTP\/x is no
+        # HTTP service.
         service, _, host = spn.rpartition("@")[0].partition("/")
         ours = self.hostnames is None or host.lower() in self.hostnames
         return service == self.service and bool(host) and ours
@@ -57,7 +66,8 @@ class Target:
     def objection(self, ticket: Ticket | None) -> Refused | None:
         """Why a ticket is not for us by its clear text alone: it names another service.
 
-        This spares us to open it. Another host is no objection: the key of its account may be ours.
+        This spares us to open it. Another host is no objection: the key of its account
+        may be ours.
         """
         if ticket is None:
             return None
@@ -94,7 +104,8 @@ class KeytabAcceptor:
     """What acceptors with a keytab have in common.
 
     :param target: which SPNs they accept.
-    :param keys: names the key store; two acceptors with equal ``keys`` can open the same tickets.
+    :param keys: names the key store; two acceptors with equal ``keys`` can open the
+        same tickets.
     """
 
     target: Target
@@ -107,7 +118,8 @@ of_the_environment: WeakSet[KeytabAcceptor] = WeakSet()
 
 @dataclass(slots=True)
 class Verdict:
-    """What was made of the token in *credential*, for the layers below that meet the same one.
+    """What was made of the token in *credential*, for the layers below that meet the
+    same one.
 
     A token can be judged once only: the replay cache refuses it the second time.
 
@@ -133,5 +145,7 @@ class Verdict:
             return None
         if isinstance(self.result, Accepted):
             return other.target.check(self.result)
-        of_mine_alone = self.result.reason is Reason.WRONG_SERVICE and mine.target != other.target
+        of_mine_alone = (
+            self.result.reason is Reason.WRONG_SERVICE and mine.target != other.target
+        )
         return None if of_mine_alone else self.result

@@ -10,7 +10,9 @@ from negotiate_wsgi.acceptors.target import KeytabAcceptor
 from negotiate_wsgi.exceptions import ConfigurationError
 
 
-def open_acceptor(name: str, service: str, hostname: str | None, keytab: str | None) -> Acceptor:
+def open_acceptor(
+    name: str, service: str, hostname: str | None, keytab: str | None
+) -> Acceptor:
     """The acceptor *name*: ``pykerberos``, ``gssapi`` or ``package.module:name``.
 
     The other arguments are those of the first two. Raises `ConfigurationError`.
@@ -39,7 +41,9 @@ def _named(name: str) -> Acceptor:
             "directory, as it does for the server"
         ) from exc
     if isinstance(found, type) or not callable(getattr(found, "accept", None)):
-        raise ConfigurationError(f"{name} is not an acceptor: it is {type(found).__name__}")
+        raise ConfigurationError(
+            f"{name} is not an acceptor: it is {type(found).__name__}"
+        )
     acceptor: Acceptor = found
     return acceptor
 

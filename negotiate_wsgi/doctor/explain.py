@@ -50,14 +50,18 @@ class Explanation:
     @property
     def facts(self) -> list[tuple[str, str]]:
         """Pairs of a label, which may be empty, and a text. No secret is in them."""
-        facts = [("token", f"{self.kind}, {self.size} bytes" if self.size else self.kind)]
+        facts = [
+            ("token", f"{self.kind}, {self.size} bytes" if self.size else self.kind)
+        ]
         if self.mechanisms:
             facts.append(("offers", ", ".join(self.mechanisms)))
         if self.ticket:
             facts.append(("ticket", str(self.ticket)))
         if self.ticket and self.keytab:
             facts.append(("keytab", self.keytab.name))
-            facts.extend(("has", line) for line in self.keytab.in_words(self.ticket.spn))
+            facts.extend(
+                ("has", line) for line in self.keytab.in_words(self.ticket.spn)
+            )
         return [(label, printable(text)) for label, text in facts]
 
     @property
@@ -80,7 +84,8 @@ class Explanation:
 
 
 def explain(text: str, keytab: str | None = None, service: str = "HTTP") -> Explanation:
-    """Read a token in base64, or an ``Authorization`` header, and compare it with a keytab.
+    """Read a token in base64, or an ``Authorization`` header, and compare it with a
+    keytab.
 
     :param keytab: as for `read_keytab`; it is read only where there is a ticket.
     :param service: of the acceptor.
@@ -95,7 +100,9 @@ def explain(text: str, keytab: str | None = None, service: str = "HTTP") -> Expl
     if isinstance(screened, Refusal):
         return replace(found, refusal=screened)
     if not found.ticket:
-        return replace(found, refusal=Refusal(Reason.MALFORMED, "no ticket can be read in it"))
+        return replace(
+            found, refusal=Refusal(Reason.MALFORMED, "no ticket can be read in it")
+        )
     try:
         keys = read_keytab(keytab)
     except AcceptorError as fault:

@@ -33,7 +33,8 @@ class Finding:
     command: str = ""
 
     def __post_init__(self) -> None:
-        # Servers, KDCs and keytabs choose some words, which must not drive the terminal.
+        # Servers, KDCs and keytabs choose some words, which must not drive the
+        # terminal.
         object.__setattr__(self, "found", printable(self.found))
         object.__setattr__(self, "remedy", printable(self.remedy))
         if not self.command.isprintable():
@@ -81,7 +82,7 @@ def check(
 
     :param id: never changes and is never used again. From NW020 on, the URL is asked.
     :param subject: in two or three words.
-    :param after: the ids of the checks without whose success this one would only repeat a
-        fault. It is left out where one of them found a problem or had nothing to say.
+    :param after: the ids of the checks without whose success this one would only repeat
+        a fault. It is left out where one of them found a problem or had nothing to say.
     """
     return lambda look: Check(id, subject, frozenset(after), look)

@@ -35,7 +35,9 @@ def mechanisms_in(path: Path) -> tuple[bool, bool]:
         lines = path.read_text(errors="replace").splitlines()
     except OSError:
         return False, False
-    lines = [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    lines = [
+        line for line in lines if line.strip() and not line.lstrip().startswith("#")
+    ]
     ours = [line for line in lines if "<interposer>" in line]
     return bool(ours), len(lines) > len(ours)
 

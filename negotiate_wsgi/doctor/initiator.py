@@ -1,4 +1,6 @@
-"""How do I sign on, as a client? Real tickets, through pyspnego, which must be installed."""
+"""How do I sign on, as a client? Real tickets, through pyspnego, which must be
+installed.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,8 @@ class InitiatorError(NegotiateError):
 class TicketInitiator:
     """One negotiation with the acceptor of ``service/<host>``.
 
-    :param ccache: the credential cache that holds the ticket-granting ticket: its path or
-        its full name, or None for that of whoever runs this.
+    :param ccache: the credential cache that holds the ticket-granting ticket: its path
+        or its full name, or None for that of whoever runs this.
     :param host: the host in the SPN; krb5.conf may let the library ask DNS for another.
     :raises InitiatorError: no ticket is to be had.
     """
@@ -26,7 +28,9 @@ class TicketInitiator:
     def __init__(
         self, ccache: str | os.PathLike[str] | None, host: str, service: str = "HTTP"
     ) -> None:
-        credential = _credential(os.fspath(ccache)) if ccache else spnego.CredentialCache()
+        credential = (
+            _credential(os.fspath(ccache)) if ccache else spnego.CredentialCache()
+        )
         try:
             self._context = spnego.client(
                 credential, hostname=host, service=service, protocol="negotiate"

@@ -25,10 +25,16 @@ class Server:
 
 
 _GUNICORN = Server("gunicorn", "limit_request_field_size = 131072", r"<h1><p>")
-_NGINX = Server("nginx", "large_client_header_buffers 4 128k;", r"<center>(nginx|openresty)")
-_APACHE = Server("Apache", "LimitRequestFieldSize 131072", r"exceeds server limit|<address>Apache")
+_NGINX = Server(
+    "nginx", "large_client_header_buffers 4 128k;", r"<center>(nginx|openresty)"
+)
+_APACHE = Server(
+    "Apache", "LimitRequestFieldSize 131072", r"exceeds server limit|<address>Apache"
+)
 # gunicorn and HAProxy never sign, and a proxy signs what gunicorn behind it refuses.
-_HAPROXY = Server("HAProxy", "tune.bufsize 131072", r"^<html><body><h1>4\d\d [A-Z][a-z ]+</h1>\n")
+_HAPROXY = Server(
+    "HAProxy", "tune.bufsize 131072", r"^<html><body><h1>4\d\d [A-Z][a-z ]+</h1>\n"
+)
 _SPEAKING = (_GUNICORN, _NGINX, _APACHE, _HAPROXY)
 #: It closes the connection without a word, of which a proxy in front makes a 502.
 UWSGI = Server("uWSGI", "buffer-size = 65535", "")

@@ -57,9 +57,13 @@ class Setup:
     @property
     def merged(self) -> list[str]:
         """Principals with two different keys of the same kvno and encryption type."""
-        keys = {(key.principal, key.kvno, key.enctype, key.mark) for key in self.keytab.keys}
+        keys = {
+            (key.principal, key.kvno, key.enctype, key.mark) for key in self.keytab.keys
+        }
         counted = Counter(key[:3] for key in keys)
-        return sorted({principal for (principal, _, _), count in counted.items() if count > 1})
+        return sorted(
+            {principal for (principal, _, _), count in counted.items() if count > 1}
+        )
 
     @property
     def commands(self) -> Commands:

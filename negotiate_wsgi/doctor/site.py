@@ -61,8 +61,9 @@ class Site:
     def of(cls, url: str) -> tuple[Site, Answer]:
         """The server, and what it answers to a stranger.
 
-        A certificate that is not trusted is noted, and no secret may be sent then. Raises
-        OSError where no server answers, ValueError where *url* is not one of HTTP.
+        A certificate that is not trusted is noted, and no secret may be sent then.
+        Raises OSError where no server answers, ValueError where *url* is not one of
+        HTTP.
         """
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -107,7 +108,9 @@ class Site:
         connection.auto_open = 0
         return connection
 
-    def _get(self, connection: HTTPConnection, authorization: str | None = None) -> Answer:
+    def _get(
+        self, connection: HTTPConnection, authorization: str | None = None
+    ) -> Answer:
         parts = urlsplit(self.url)
         path = parts.path or "/"
         if parts.query:
@@ -119,7 +122,9 @@ class Site:
             connection.request("GET", path, headers=headers)
             response = connection.getresponse()
             text = response.read(_BODY).decode(errors="replace")
-            is_kept = not response.will_close and response.isclosed()  # it was read to its end
+            is_kept = (
+                not response.will_close and response.isclosed()
+            )  # it was read to its end
         except (HTTPException, OSError):
             return Answer()
         return Answer(response.status, tuple(response.getheaders()), text, is_kept)

@@ -8,7 +8,12 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from negotiate_wsgi.realm.process_group import Signals, ask_to_end, end_group, terminal_lent
+from negotiate_wsgi.realm.process_group import (
+    Signals,
+    ask_to_end,
+    end_group,
+    terminal_lent,
+)
 from negotiate_wsgi.realm.programs import start_command
 from negotiate_wsgi.realm.realm import Realm
 
@@ -16,10 +21,11 @@ from negotiate_wsgi.realm.realm import Realm
 def run_in_realm(
     command: Sequence[str], name: str, users: Sequence[str], hosts: Sequence[str]
 ) -> int:
-    """Run *command* (or a shell) in a new realm; returns its exit code, as a shell would.
+    """Run *command* (or a shell) in a new realm; returns its exit code, as a shell
+    would.
 
-    SIGINT, SIGTERM and SIGHUP end the command with all of its process group, and then the realm.
-    After a SIGKILL the realm's guardian does the same.
+    SIGINT, SIGTERM and SIGHUP end the command with all of its process group, and then
+    the realm. After a SIGKILL the realm's guardian does the same.
     """
     with Signals() as signals, Realm(name, users, hosts) as realm:
         _introduce(realm, users, hosts)
@@ -34,13 +40,19 @@ def run_in_realm(
 
 def _introduce(realm: Realm, users: Sequence[str], hosts: Sequence[str]) -> None:
     join = realm.directory / "join"
-    exports = "".join(f"export {k}={shlex.quote(v)}\n" for k, v in realm.environ.items())
+    exports = "".join(
+        f"export {k}={shlex.quote(v)}\n" for k, v in realm.environ.items()
+    )
     join.write_text(exports, encoding="utf-8")
     services = ", ".join(f"HTTP/{host}" for host in hosts)
     print(  # noqa: T201
         f"Realm {realm.name}: users {', '.join(users)}; keytab {realm.keytab} with {services}.\n"
         f"Another terminal joins it as {users[0]} with: . {join}"
-        + (f"   (as {users[1]}: export KRB5CCNAME={realm.ccache(users[1])})" if users[1:] else ""),
+        + (
+            f"   (as {users[1]}: export KRB5CCNAME={realm.ccache(users[1])})"
+            if users[1:]
+            else ""
+        ),
         file=sys.stderr,
         flush=True,
     )

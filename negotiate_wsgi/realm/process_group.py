@@ -1,4 +1,6 @@
-"""Whose are the signals and the terminal? A command and all that it starts, as one process group."""
+"""Whose are the signals and the terminal? A command and all that it starts, as one
+process group.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ _GRACE = 5  # seconds that a group has to end after it was told to
 
 
 class Signals:
-    """Remembers what asks us to end, and hands it on once there is a process group to tell."""
+    """Remembers what asks us to end, and hands it on once there is a process group to
+    tell.
+    """
 
     received = 0
 
@@ -23,9 +27,13 @@ class Signals:
 
     def __enter__(self) -> Self:
         numbers = [signal.SIGINT, signal.SIGTERM]
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as it is under nohup
+        if (
+            signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+        ):  # as it is under nohup
             numbers.append(signal.SIGHUP)
-        self._before = {number: signal.signal(number, self._receive) for number in numbers}
+        self._before = {
+            number: signal.signal(number, self._receive) for number in numbers
+        }
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -54,7 +62,9 @@ def _tell(group: int, number: int) -> bool:
 
 
 def ask_to_end(group: int, number: int) -> None:
-    """Signal *group*, and kill what is left of it in a while, unless `end_group` comes first."""
+    """Signal *group*, and kill what is left of it in a while, unless `end_group` comes
+    first.
+    """
     _tell(group, number)
     signal.signal(signal.SIGALRM, lambda *_: _tell(group, signal.SIGKILL))
     signal.alarm(_GRACE)
@@ -65,7 +75,8 @@ def end_group(group: int) -> None:
     signal.alarm(0)
     deadline = time.monotonic() + _GRACE
     _tell(group, signal.SIGTERM)
-    # Orphans that nobody reaps, as in a container without an init, count as alive for ever.
+    # Orphans that nobody reaps, as in a container without an init, count as alive for
+    # ever.
     while _tell(group, 0) and time.monotonic() < deadline:
         time.sleep(0.02)
     _tell(group, signal.SIGKILL)
@@ -73,10 +84,11 @@ def end_group(group: int) -> None:
 
 @contextlib.contextmanager
 def terminal_lent() -> Iterator[Callable[[], None]]:
-    """What a new process group calls to be the terminal's foreground, which is ours again after.
+    """What a new process group calls to be the terminal's foreground, which is ours
+    again after.
 
-    There Ctrl-C reaches it, and neither us nor the KDC. It does so itself, before its program
-    starts: a shell that finds itself in the background stops, maybe for ever.
+    There Ctrl-C reaches it, and neither us nor the KDC. It does so itself, before its
+    program starts: a shell that finds itself in the background stops, maybe for ever.
     """
     try:
         yield _take_terminal

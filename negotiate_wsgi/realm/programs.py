@@ -1,4 +1,6 @@
-"""What does a realm start? Kerberos' programs, and a guardian that ends them whatever happens to us."""
+"""What does a realm start? Kerberos' programs, and a guardian that ends them whatever
+happens to us.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +13,10 @@ from pathlib import Path
 
 from negotiate_wsgi.exceptions import ConfigurationError
 
-# A shell at the other end of a pipe: its input ends when we end, be it by SIGKILL. It ends the
-# group that it was told of last, its own group (the KDC), and deletes the directory. A "kill 0"
-# reaches the shell as well, which is why it ignores what it sends.
+# A shell at the other end of a pipe: its input ends when we end, be it by SIGKILL. It
+# ends the group that it was told of last, its own group (the KDC), and deletes the
+# directory. A "kill 0" reaches the shell as well, which is why it ignores what it
+# sends.
 _GUARDIAN = """
 trap "" HUP INT QUIT TERM
 group=
@@ -32,10 +35,11 @@ rm -rf -- "$1"
 
 
 class Guardian:
-    """Ends the daemons and deletes *directory*: at `end`, or when this process is no more.
+    """Ends the daemons and deletes *directory*: at `end`, or when this process is no
+    more.
 
-    ``group`` is the process group for what has to end with us. It is none of the terminal's
-    foreground, so that a Ctrl-C does not reach it.
+    ``group`` is the process group for what has to end with us. It is none of the
+    terminal's foreground, so that a Ctrl-C does not reach it.
     """
 
     def __init__(self, directory: str) -> None:
@@ -57,7 +61,8 @@ class Guardian:
 
     def end(self) -> None:
         """End what is left in ``group``, and delete the directory."""
-        # Not the end of the pipe alone: a process that was forked from us may hold it open.
+        # Not the end of the pipe alone: a process that was forked from us may hold it
+        # open.
         self._write(b"end\n")
         self._process.communicate()
 
@@ -67,7 +72,9 @@ class Guardian:
             self._process.stdin.write(line)
 
 
-def run_program(command: Sequence[str], environ: Mapping[str, str], typed: str | None) -> str:
+def run_program(
+    command: Sequence[str], environ: Mapping[str, str], typed: str | None
+) -> str:
     """Run *command* with *typed* as its input, and return what it prints.
 
     A Ctrl-C does not reach it.
@@ -84,12 +91,16 @@ def run_program(command: Sequence[str], environ: Mapping[str, str], typed: str |
 
 
 def start_daemon(
-    command: Sequence[str], environ: Mapping[str, str], sentinel: str, group: int, logs: Path
+    command: Sequence[str],
+    environ: Mapping[str, str],
+    sentinel: str,
+    group: int,
+    logs: Path,
 ) -> subprocess.Popen[str]:
     """Start *command*, and return when it has printed *sentinel*.
 
-    :raises ConfigurationError: it ended before; the message has what it printed, and what it
-        wrote to the files ``*.log`` in the directory *logs*.
+    :raises ConfigurationError: it ended before; the message has what it printed, and
+        what it wrote to the files ``*.log`` in the directory *logs*.
     """
     daemon = subprocess.Popen(  # noqa: S603
         command, env=environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -101,14 +112,18 @@ def start_daemon(
         if sentinel in line:
             return daemon
     daemon.communicate()
-    printed += "".join(log.read_text(errors="replace") for log in sorted(logs.glob("*.log")))
+    printed += "".join(
+        log.read_text(errors="replace") for log in sorted(logs.glob("*.log"))
+    )
     raise _failure(command, daemon.returncode, printed)
 
 
 def _failure(command: Sequence[str], code: int, printed: str) -> ConfigurationError:
     shown = shlex.join([Path(command[0]).name, *command[1:]])
     said = printed.strip() or "nothing"
-    return ConfigurationError(f"{shown} failed with exit code {code}. It printed: {said}")
+    return ConfigurationError(
+        f"{shown} failed with exit code {code}. It printed: {said}"
+    )
 
 
 def start_command(

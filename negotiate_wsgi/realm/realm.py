@@ -1,4 +1,6 @@
-"""Can I try it now? A throwaway Kerberos realm: a real KDC on loopback, gone when you leave it."""
+"""Can I try it now? A throwaway Kerberos realm: a real KDC on loopback, gone when you
+leave it.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ from negotiate_wsgi.realm.programs import Guardian, run_program, start_daemon
 try:
     from k5test.realm import MITRealm
 except ImportError as exc:
-    raise ConfigurationError("k5test is missing: pip install 'negotiate-wsgi[realm]'") from exc
+    raise ConfigurationError(
+        "k5test is missing: pip install 'negotiate-wsgi[realm]'"
+    ) from exc
 
 _PACKAGES = "apt-get install krb5-kdc krb5-admin-server krb5-user"
 _PROGRAMS = ("krb5kdc", "kdb5_util", "kadmin.local", "kinit")
@@ -28,21 +32,23 @@ class Realm:
     .. code-block:: python
 
         with Realm(users=["alice"], hosts=["localhost"]) as realm:
-            subprocess.run(["curl", "--negotiate", "-u", ":", url], env=os.environ | realm.environ)
+            subprocess.run(["curl", "--negotiate", "-u", ":", url], env=os.environ |
+            realm.environ)
 
     :param name: the realm's name.
     :param users: principals that get a ticket-granting ticket each.
     :param hosts: each gets a key for ``HTTP/<host>`` in the keytab.
     :param krb5_conf: merged into the krb5.conf that is written, section by section.
     :param kdc_conf: merged into the kdc.conf that is written.
-    :raises ConfigurationError: the KDC's programs are not installed, or one of them failed; the
-        message has what it printed.
+    :raises ConfigurationError: the KDC's programs are not installed, or one of them
+        failed; the message has what it printed.
 
-    ``environ`` is what a process needs to live in the realm, as the first user: ``KRB5_CONFIG``,
-    ``KRB5_KTNAME``, ``KRB5CCNAME`` and ``KRB5RCACHEDIR``, and ``KRB5_KDC_PROFILE``, with which
-    ``kadmin.local`` administers it. ``keytab`` is the path of the keytab,
-    ``directory`` holds all files, ``kdc_port`` is the KDC's port on 127.0.0.1 (TCP and UDP).
-    Whatever ends this process, be it SIGKILL, ends the KDC and deletes the directory, too.
+    ``environ`` is what a process needs to live in the realm, as the first user:
+    ``KRB5_CONFIG``, ``KRB5_KTNAME``, ``KRB5CCNAME`` and ``KRB5RCACHEDIR``, and
+    ``KRB5_KDC_PROFILE``, with which ``kadmin.local`` administers it. ``keytab`` is the
+    path of the keytab, ``directory`` holds all files, ``kdc_port`` is the KDC's port on
+    127.0.0.1 (TCP and UDP). Whatever ends this process, be it SIGKILL, ends the KDC and
+    deletes the directory, too.
     """
 
     def __init__(
@@ -116,15 +122,21 @@ class Realm:
         """Get *user* a new ticket-granting ticket, with kinit's own *flags*."""
         self._k5.kinit(user, self.password(user), [*flags, "-c", self.ccache(user)])
 
-    def add_service(self, spn: str, keytab: str | os.PathLike[str] | None = None) -> None:
-        """Add an SPN such as ``HTTP/www.example.test``, and its key to *keytab* or the realm's."""
+    def add_service(
+        self, spn: str, keytab: str | os.PathLike[str] | None = None
+    ) -> None:
+        """Add an SPN such as ``HTTP/www.example.test``, and its key to *keytab* or the
+        realm's.
+        """
         self.kadmin("addprinc", "-randkey", spn)
         self.kadmin("ktadd", "-k", os.fspath(keytab or self.keytab), "-norandkey", spn)
 
     def kadmin(self, *arguments: str, typed: str | None = None) -> str:
-        """Run one command of kadmin.local, with *typed* as its input; returns what it prints."""
-        # With -p, it need not look up our uid, which may have no name. The command is given as
-        # arguments of its own: inside -q, names with spaces cannot be quoted.
+        """Run one command of kadmin.local, with *typed* as its input; returns what it
+        prints.
+        """
+        # With -p, it need not look up our uid, which may have no name. The command is
+        # given as arguments of its own: inside -q, names with spaces cannot be quoted.
         command = [self._k5.kadmin_local, "-p", f"root/admin@{self.name}", *arguments]
         return self._k5.run(command, input=typed)
 
@@ -134,7 +146,9 @@ class Realm:
 
 
 class _K5Realm(MITRealm):  # type: ignore[misc]
-    """k5test's realm without its default principals, on loopback alone, and without DNS."""
+    """k5test's realm without its default principals, on loopback alone, and without
+    DNS.
+    """
 
     def __init__(
         self,
@@ -163,7 +177,10 @@ class _K5Realm(MITRealm):  # type: ignore[misc]
         return run_program(args, env or self.env, input)
 
     def _start_daemon(
-        self, args: Sequence[str], env: Mapping[str, str] | None = None, sentinel: str = ""
+        self,
+        args: Sequence[str],
+        env: Mapping[str, str] | None = None,
+        sentinel: str = "",
     ) -> Any:
         group = self.guardian.group
         daemon = start_daemon(args, env or self.env, sentinel, group, Path(self.tmpdir))
@@ -178,7 +195,8 @@ class _K5Realm(MITRealm):  # type: ignore[misc]
     @property
     def _krb5_conf(self) -> dict[str, Any]:
         off = dict.fromkeys(
-            ("dns_lookup_kdc", "dns_lookup_realm", "dns_canonicalize_hostname", "rdns"), "false"
+            ("dns_lookup_kdc", "dns_lookup_realm", "dns_canonicalize_hostname", "rdns"),
+            "false",
         )
         return {
             "libdefaults": {"default_realm": "$realm", **off},
@@ -196,7 +214,9 @@ class _K5Realm(MITRealm):  # type: ignore[misc]
 
 def _need_programs() -> None:
     path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
-    if missing := [program for program in _PROGRAMS if not shutil.which(program, path=path)]:
+    if missing := [
+        program for program in _PROGRAMS if not shutil.which(program, path=path)
+    ]:
         raise ConfigurationError(f"no {missing[0]} on this machine: {_PACKAGES}")
 
 

@@ -1,4 +1,6 @@
-"""What was decided? One value for one request, one record of it, and the same for whoever counts."""
+"""What was decided? One value for one request, one record of it, and the same for
+whoever counts.
+"""
 
 from __future__ import annotations
 
@@ -35,8 +37,10 @@ class Authentication:
     :param began: when the request came, as `time.perf_counter` has it.
     :param identity: who is asking, or None while that is not known.
     :param verdict: of the request's token, if it has one.
-    :param refusal: why the credentials do not count, or why who has them may not come in.
-    :param is_final: whether the refusal is the answer. Else the app is called without identity.
+    :param refusal: why the credentials do not count, or why who has them may not come
+        in.
+    :param is_final: whether the refusal is the answer. Else the app is called without
+        identity.
     :param is_news: whether no layer of ours above has told the same.
     :param proof: the mutual token, in bytes.
     :param expiry: tells when the ticket ends, in seconds since the epoch.
@@ -68,7 +72,9 @@ class Authentication:
             self.expiry = result.expiry
 
     def conclude(self, refusal: Refusal, failure: Exception | None = None) -> None:
-        """Make *refusal* the answer; *failure* is what a callable raised, if that is why."""
+        """Make *refusal* the answer; *failure* is what a callable raised, if that is
+        why.
+        """
         self.refusal = refusal
         self.failure = failure
         self.is_final = True
@@ -87,7 +93,9 @@ class Authentication:
 
     @property
     def www_authenticate(self) -> str | None:
-        """The mutual token, else a challenge; or None where the client is not to try again."""
+        """The mutual token, else a challenge; or None where the client is not to try
+        again.
+        """
         if self.proof:
             return write_token(self.proof)
         if self.identity:
@@ -104,7 +112,8 @@ class Decision:
     :param reason: why they did not count, or None if they did.
     :param principal: the initiator, where it is known.
     :param spn: the SPN the ticket was for, where it is known.
-    :param source: what named the principal, ``"ticket"`` or ``"session"``; None if nothing did.
+    :param source: what named the principal, ``"ticket"`` or ``"session"``; None if
+        nothing did.
     :param seconds: from the request's arrival to the decision.
     :param token_size: of the token in bytes; 0 if there was none.
     """
@@ -118,7 +127,9 @@ class Decision:
 
     @property
     def outcome(self) -> Outcome:
-        """``"accepted"``, ``"asked"`` (no credentials yet), ``"refused"``, or ``"failed"`` by our fault."""
+        """``"accepted"``, ``"asked"`` (no credentials yet), ``"refused"``, or
+        ``"failed"`` by our fault.
+        """
         if self.reason is None:
             return "accepted"
         if self.reason is Reason.NO_CREDENTIALS:
@@ -135,7 +146,8 @@ OnDecision = Callable[[Decision], object]
 class Decisions:
     """Where decisions go: the log, and whoever counts.
 
-    :param on_decision: given each `Decision`; what it raises is logged, and changes nothing.
+    :param on_decision: given each `Decision`; what it raises is logged, and changes
+        nothing.
     """
 
     on_decision: OnDecision | None
@@ -193,7 +205,10 @@ def _decision_on(authentication: Authentication) -> Decision:
 
 
 def _log(
-    level: int, environ: WSGIEnvironment, decision: Decision, authentication: Authentication
+    level: int,
+    environ: WSGIEnvironment,
+    decision: Decision,
+    authentication: Authentication,
 ) -> None:
     """One record for one decision, the same in its message and in its ``extra`` fields."""
     fields = {
@@ -212,13 +227,18 @@ def _log(
         fields["detail"] = refusal.detail
         fields["remedy"] = refusal.reason.remedy
         fields["request_id"] = request_id(environ)
-    # Paths, SPNs and principals are the client's words: they must not write records of their own.
+    # Paths, SPNs and principals are the client's words: they must not write records of
+    # their own.
     fields = {name: printable(value, _LONGEST_FIELD) for name, value in fields.items()}
     words = [f"{name}={_quoted(value)}" for name, value in fields.items() if value]
-    logger.log(level, "%s", ", ".join(words), extra=fields, exc_info=authentication.failure)
+    logger.log(
+        level, "%s", ", ".join(words), extra=fields, exc_info=authentication.failure
+    )
 
 
 def _quoted(text: str) -> str:
-    """In double quotes, and those within escaped: no text can pass for the end of a field."""
+    """In double quotes, and those within escaped: no text can pass for the end of a
+    field.
+    """
     escaped = text.replace("\\", r"\\").replace('"', r"\"")
     return f'"{escaped}"'

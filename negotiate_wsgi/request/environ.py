@@ -26,9 +26,11 @@ _PREFIX = "negotiate_wsgi."
 
 
 def cleanse(environ: WSGIEnvironment, user_key: str | None = None) -> object:
-    """Delete what only we may say of the user, whoever said it: a server, a proxy, a layer above.
+    """Delete what only we may say of the user, whoever said it: a server, a proxy, a
+    layer above.
 
-    *user_key* is that of a header in which the app trusts us to name the user. Returns the value of the verdict key, for the caller to check: it is the one thing that a
+    *user_key* is that of a header in which the app trusts us to name the user. Returns
+    the value of the verdict key, for the caller to check: it is the one thing that a
     layer of ours above may hand down.
     """
     verdict = environ.get(VERDICT)
@@ -36,7 +38,9 @@ def cleanse(environ: WSGIEnvironment, user_key: str | None = None) -> object:
     environ.pop(AUTH_TYPE, None)
     if user_key:
         environ.pop(user_key, None)
-    if _PREFIX in " ".join(environ):  # many times faster than to look at each key, on every request
+    if _PREFIX in " ".join(
+        environ
+    ):  # many times faster than to look at each key, on every request
         for key in [key for key in environ if key.startswith(_PREFIX)]:
             del environ[key]
     return verdict
@@ -53,7 +57,8 @@ def publish(
     if strip_realm:
         user = identity.name
     if not user.isascii():
-        # PEP 3333, "Unicode Issues": native strings hold bytes, each as a latin-1 character.
+        # PEP 3333, "Unicode Issues": native strings hold bytes, each as a latin-1
+        # character.
         user = user.encode("utf-8").decode("latin-1")
     environ[REMOTE_USER] = user
     environ[AUTH_TYPE] = "Negotiate"
@@ -65,15 +70,22 @@ def publish(
 def key_of_header(name: str | None) -> str | None:
     """The environ key of the option ``user_header=``. Raises `ConfigurationError`.
 
-    Every spelling that a client may use ends up under this one key (RFC 3875 section 4.1.18).
+    Every spelling that a client may use ends up under this one key (RFC 3875 section
+    4.1.18).
     """
     if name is None:
         return None
-    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
-        raise ConfigurationError(f"user_header={name!r}: write a header's name, X-Remote-User")
+    if not isinstance(name, str) or not re.fullmatch(
+        r"[A-Za-z0-9][A-Za-z0-9_-]*", name
+    ):
+        raise ConfigurationError(
+            f"user_header={name!r}: write a header's name, X-Remote-User"
+        )
     key = "HTTP_" + name.upper().replace("-", "_")
     if key in _NOT_OURS:
-        raise ConfigurationError(f"user_header={name!r}: this header has another meaning")
+        raise ConfigurationError(
+            f"user_header={name!r}: this header has another meaning"
+        )
     return key
 
 
@@ -87,10 +99,11 @@ _NOT_OURS = {
 
 
 def take_credential(environ: WSGIEnvironment, earlier: object) -> Credential | None:
-    """The request's Negotiate credential, taken out of the environ; None if it has none.
+    """The request's Negotiate credential, taken out of the environ; None if it has
+    none.
 
-    Nobody below needs it, and whoever traces requests would store it. A layer of ours above
-    has handed it down in *earlier*, what it found out.
+    Nobody below needs it, and whoever traces requests would store it. A layer of ours
+    above has handed it down in *earlier*, what it found out.
     """
     authorization = environ.get("HTTP_AUTHORIZATION")
     if authorization is None:
@@ -112,7 +125,9 @@ def authorization_of(environ: WSGIEnvironment) -> str:
 
 
 def request_id(environ: WSGIEnvironment) -> str:
-    """What stands on a refusal's page and in its log record, so that one leads to the other."""
+    """What stands on a refusal's page and in its log record, so that one leads to the
+    other.
+    """
     known = environ.get(REQUEST_ID)
     if known is None:
         known = environ[REQUEST_ID] = os.urandom(4).hex()

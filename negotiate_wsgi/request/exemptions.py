@@ -20,21 +20,27 @@ _LONGEST = 8192  # characters of an exempt path
 
 
 def unless(
-    *, paths: Collection[str] = (), prefixes: Collection[str] = (), preflights: bool = False
+    *,
+    paths: Collection[str] = (),
+    prefixes: Collection[str] = (),
+    preflights: bool = False,
 ) -> Required:
     """A value for ``required=``: sign-on everywhere but here.
 
-        NegotiateMiddleware(app, required=unless(paths=["/health"], prefixes=["/static"]))
+        NegotiateMiddleware(app, required=unless(paths=["/health"],
+        prefixes=["/static"]))
 
-    Paths are compared with ``PATH_INFO`` alone, by whole segments and with case: applications
-    route by it, and ``SCRIPT_NAME`` can come from a client. A path that is not in its normal
-    form (``//``, ``.`` or ``..`` in it) is never exempt, because the app may take it for another.
+    Paths are compared with ``PATH_INFO`` alone, by whole segments and with case:
+    applications route by it, and ``SCRIPT_NAME`` can come from a client. A path that is
+    not in its normal form (``//``, ``.`` or ``..`` in it) is never exempt, because the
+    app may take it for another.
 
     :param paths: exactly these.
     :param prefixes: these, and all that lies below.
-    :param preflights: whether CORS preflights are exempt, which browsers send without credentials.
-        The app is called, and its status and headers are the answer; the body is left empty,
-        because many frameworks answer any OPTIONS with the content of the page.
+    :param preflights: whether CORS preflights are exempt, which browsers send without
+        credentials. The app is called, and its status and headers are the answer; the
+        body is left empty, because many frameworks answer any OPTIONS with the content
+        of the page.
     :raises ConfigurationError: a path is not in its normal form.
     """
     _check("paths", paths)
@@ -63,8 +69,11 @@ class Exemptions:
         path = environ.get("PATH_INFO", "")
         if path in self.exact:
             return True
-        # To read a path of a MiB takes time, and a server takes none that is so long by default.
-        return path.startswith(self.below) and len(path) <= _LONGEST and _is_normal(path)
+        # To read a path of a MiB takes time, and a server takes none that is so long by
+        # default.
+        return (
+            path.startswith(self.below) and len(path) <= _LONGEST and _is_normal(path)
+        )
 
     def _has_preflight(self, environ: WSGIEnvironment) -> bool:
         """The fetch standard's CORS preflight: these two headers make an OPTIONS one."""
@@ -81,7 +90,9 @@ def as_question(required: bool | Required) -> Required:
     if callable(required):
         return required
     if not isinstance(required, bool):
-        raise ConfigurationError(f"required={required!r}: write True, False or a callable(environ)")
+        raise ConfigurationError(
+            f"required={required!r}: write True, False or a callable(environ)"
+        )
     return lambda environ: required
 
 
@@ -97,7 +108,8 @@ def without_body(
         nonlocal is_started
         is_started = True
         kept = [line for line in headers if line[0].lower() != "content-length"]
-        # RFC 9110 section 8.6: no Content-Length with 1xx and 204; a 304's is of the other answer.
+        # RFC 9110 section 8.6: no Content-Length with 1xx and 204; a 304's is of the
+        # other answer.
         if not status.startswith(("1", "204", "304")):
             kept.append(("Content-Length", "0"))
         start_response(status, kept, exc_info)
@@ -120,10 +132,16 @@ def _check(option: str, paths: Collection[str]) -> None:
         raise ConfigurationError(f"{option}={paths!r}: write a collection, [{paths!r}]")
     for path in paths:
         if not isinstance(path, str) or not _is_normal(path):
-            raise ConfigurationError(f"{option}: {path!r} is not a path; write one such as /health")
+            raise ConfigurationError(
+                f"{option}: {path!r} is not a path; write one such as /health"
+            )
 
 
 def _is_normal(path: str) -> bool:
-    """Whether *path* has but one reading (RFC 3986 section 6.2.2.3, and no empty segment)."""
+    """Whether *path* has but one reading (RFC 3986 section 6.2.2.3, and no empty
+    segment).
+    """
     inner = path.removesuffix("/").split("/")[1:]
-    return path.startswith("/") and "\\" not in path and not {"", ".", ".."} & set(inner)
+    return (
+        path.startswith("/") and "\\" not in path and not {"", ".", ".."} & set(inner)
+    )

@@ -15,7 +15,12 @@ from negotiate_wsgi.identity import Identity
 from negotiate_wsgi.reasons import Reason, Refusal
 from negotiate_wsgi.request import environ as keys
 from negotiate_wsgi.request.decisions import Authentication, Decisions, OnDecision
-from negotiate_wsgi.request.exemptions import Exemptions, Required, as_question, without_body
+from negotiate_wsgi.request.exemptions import (
+    Exemptions,
+    Required,
+    as_question,
+    without_body,
+)
 from negotiate_wsgi.request.origins import Origins
 from negotiate_wsgi.request.policy import Authorize, Policy, is_yes
 from negotiate_wsgi.request.responses import answer, discard_body
@@ -43,44 +48,54 @@ class NegotiateMiddleware:
 
         application = NegotiateMiddleware(app, hostname="www.example.com")
 
-    A request without credentials is answered with 401 and a ``Negotiate`` challenge. A valid
-    ticket brings the app ``REMOTE_USER`` (the principal), ``AUTH_TYPE`` (``"Negotiate"``) and
-    ``negotiate_wsgi.identity`` (an `Identity`), and the client the token that proves the server.
-    Whatever a server or a layer above put under these keys is deleted first: nobody but us speaks
-    for the user. The logger ``negotiate_wsgi`` tells what became of each token, never the token.
+    A request without credentials is answered with 401 and a ``Negotiate`` challenge. A
+    valid ticket brings the app ``REMOTE_USER`` (the principal), ``AUTH_TYPE``
+    (``"Negotiate"``) and ``negotiate_wsgi.identity`` (an `Identity`), and the client
+    the token that proves the server. Whatever a server or a layer above put under these
+    keys is deleted first: nobody but us speaks for the user. The logger
+    ``negotiate_wsgi`` tells what became of each token, never the token.
 
     :param app: any WSGI application.
-    :param service: first component of the SPN. Keys of other services are never accepted.
-    :param hostname: None for every ``service/*`` key of the keytab, so that one server answers to
-        its own name, the load balancer's and its aliases; a name or names for only these.
-    :param keytab: path of the keytab; None for ``KRB5_KTNAME``, else krb5's default keytab.
-    :param required: False calls the app without identity where there are no good credentials,
-        and adds the challenge to an app's own 401. A callable decides for each environ.
-    :param realms: None for every realm the KDC vouches for, else only these, compared exactly.
-        A trust between realms lets foreign users in unless they are named here.
-    :param authorize: a callable that is given the `Identity` and answers whether it may come in,
-        True or False. An exception it raises, or another answer, is a 500, never a pass.
-    :param strip_realm: ``REMOTE_USER`` without ``@REALM``. Needs exactly one realm in *realms*,
-        because ``admin`` of another realm would become ``admin`` otherwise.
-    :param user_header: name of a request header that carries ``REMOTE_USER``, too, for an app
-        that trusts one. What a client sends under it is deleted from every request. An app
-        that trusts a header must not be reached without this option.
-    :param session: a `SessionCookie`, so that a browser is not asked on every single request.
-        None asks. A cookie never stands in for an ``Authorization`` header, whatever that says.
-    :param trusted_origins: origins, besides our own, whose pages may have a browser change
-        something here, such as ``["https://portal.example.com"]``. Requests with unsafe methods
-        and WebSocket handshakes of other pages are a 403, because the browser would sign them
-        like any. None leaves that to the app.
-    :param unauthorized: WSGI application for the body of the 401; a werkzeug ``Response`` is one.
+    :param service: first component of the SPN. Keys of other services are never
+        accepted.
+    :param hostname: None for every ``service/*`` key of the keytab, so that one server
+        answers to its own name, the load balancer's and its aliases; a name or names
+        for only these.
+    :param keytab: path of the keytab; None for ``KRB5_KTNAME``, else krb5's default
+        keytab.
+    :param required: False calls the app without identity where there are no good
+        credentials, and adds the challenge to an app's own 401. A callable decides for
+        each environ.
+    :param realms: None for every realm the KDC vouches for, else only these, compared
+        exactly. A trust between realms lets foreign users in unless they are named
+        here.
+    :param authorize: a callable that is given the `Identity` and answers whether it may
+        come in, True or False. An exception it raises, or another answer, is a 500,
+        never a pass.
+    :param strip_realm: ``REMOTE_USER`` without ``@REALM``. Needs exactly one realm in
+        *realms*, because ``admin`` of another realm would become ``admin`` otherwise.
+    :param user_header: name of a request header that carries ``REMOTE_USER``, too, for
+        an app that trusts one. What a client sends under it is deleted from every
+        request. An app that trusts a header must not be reached without this option.
+    :param session: a `SessionCookie`, so that a browser is not asked on every single
+        request. None asks. A cookie never stands in for an ``Authorization`` header,
+        whatever that says.
+    :param trusted_origins: origins, besides our own, whose pages may have a browser
+        change something here, such as ``["https://portal.example.com"]``. Requests with
+        unsafe methods and WebSocket handshakes of other pages are a 403, because the
+        browser would sign them like any. None leaves that to the app.
+    :param unauthorized: WSGI application for the body of the 401; a werkzeug
+        ``Response`` is one.
     :param forbidden: the same for the 403.
-    :param discard_body: how many bytes of a refused request's body are read and thrown away, so
-        that clients that send everything before they look see the answer. Nothing is read of a
-        body that is announced to be longer. 0 reads none.
+    :param discard_body: how many bytes of a refused request's body are read and thrown
+        away, so that clients that send everything before they look see the answer.
+        Nothing is read of a body that is announced to be longer. 0 reads none.
     :param discard_seconds: how long that may take at the most.
-    :param on_decision: a callable that is given a frozen `Decision` whenever the log gets a
-        record, for metrics. An exception it raises is logged, and changes nothing.
-    :param acceptor: an `Acceptor` in place of pykerberos, which knows its own keys: it cannot be
-        given together with *service*, *hostname* or *keytab*.
+    :param on_decision: a callable that is given a frozen `Decision` whenever the log
+        gets a record, for metrics. An exception it raises is logged, and changes
+        nothing.
+    :param acceptor: an `Acceptor` in place of pykerberos, which knows its own keys: it
+        cannot be given together with *service*, *hostname* or *keytab*.
     :raises ConfigurationError: an option is wrong.
     """
 
@@ -113,8 +128,13 @@ class NegotiateMiddleware:
             )
         if not isinstance(discard_body, int) or discard_body < 0:
             raise ConfigurationError("discard_body= takes a number of bytes, 0 or more")
-        if not isinstance(discard_seconds, int | float) or not 0 < discard_seconds < math.inf:
-            raise ConfigurationError("discard_seconds= takes a number of seconds, more than 0")
+        if (
+            not isinstance(discard_seconds, int | float)
+            or not 0 < discard_seconds < math.inf
+        ):
+            raise ConfigurationError(
+                "discard_seconds= takes a number of seconds, more than 0"
+            )
         if not isinstance(session, SessionCookie | None):
             raise ConfigurationError("session= takes a SessionCookie(secret_key)")
         self.app = app
@@ -134,7 +154,9 @@ class NegotiateMiddleware:
         self._discard_seconds = discard_seconds
         self._decisions = Decisions.of(on_decision)
 
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    def __call__(
+        self, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
         """Answer one request, as PEP 3333 has it."""
         authentication = Authentication(time.perf_counter())
         earlier = keys.cleanse(environ, self._user_key)
@@ -169,7 +191,9 @@ class NegotiateMiddleware:
                 authentication.is_news = earlier is None or identity != earlier
 
     def _verdict(self, credential: Credential, earlier: object) -> Verdict:
-        """What is to be said of the token: by a layer of ours above, or by our acceptor."""
+        """What is to be said of the token: by a layer of ours above, or by our
+        acceptor.
+        """
         if isinstance(earlier, Verdict) and credential == earlier.credential:
             result = earlier.as_seen_by(self._acceptor)
             if result:
@@ -177,7 +201,9 @@ class NegotiateMiddleware:
                 return Verdict(credential, self._acceptor, result, is_news)
         return _judge(credential, self._acceptor)
 
-    def _ask_the_policy(self, authentication: Authentication, identity: Identity) -> None:
+    def _ask_the_policy(
+        self, authentication: Authentication, identity: Identity
+    ) -> None:
         failure = None
         try:
             objection = self._policy.objection(identity)
@@ -212,7 +238,8 @@ class NegotiateMiddleware:
         if refusal.reason is not Reason.NO_CREDENTIALS:
             environ[keys.REFUSAL] = refusal
         if self._session and authentication.is_from_session and status == 403:
-            # The next request is asked for a ticket, which may be another principal's by now.
+            # The next request is asked for a ticket, which may be another principal's
+            # by now.
             start_response = self._session.keep(environ, None, start_response)
             forget(environ)
         discard_body(environ, self._discard_body, self._discard_seconds)
@@ -240,7 +267,11 @@ class NegotiateMiddleware:
                 environ, identity, start_response, authentication.expiry
             )
         exempt = self._is_required
-        if identity is None and isinstance(exempt, Exemptions) and exempt.hides_the_body(environ):
+        if (
+            identity is None
+            and isinstance(exempt, Exemptions)
+            and exempt.hides_the_body(environ)
+        ):
             return without_body(self.app, environ, start_response)
         return self.app(environ, start_response)
 
@@ -282,12 +313,15 @@ def _choose_acceptor(
     keytab: str | os.PathLike[str] | None,
 ) -> Acceptor:
     if acceptor is None:
-        # Not at the top of the module: the package must import where no binding is installed.
+        # Not at the top of the module: the package must import where no binding is
+        # installed.
         from negotiate_wsgi.acceptors.pykerberos import PykerberosAcceptor
 
         return PykerberosAcceptor(service, hostname, keytab)
     if service != "HTTP" or hostname is not None or keytab is not None:
-        raise ConfigurationError("acceptor= knows its keys: give service, hostname, keytab to it")
+        raise ConfigurationError(
+            "acceptor= knows its keys: give service, hostname, keytab to it"
+        )
     if not callable(getattr(acceptor, "accept", None)):
         raise ConfigurationError(f"acceptor={acceptor!r} has no method accept(token)")
     return acceptor

@@ -22,7 +22,8 @@ _ORIGIN_OF_URL = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#\s]*")
 class Origins:
     """Whose pages may have the user's browser change something here.
 
-    :param trusted: origins (RFC 6454) besides our own, such as ``https://portal.example.com``.
+    :param trusted: origins (RFC 6454) besides our own, such as
+        ``https://portal.example.com``.
     """
 
     trusted: frozenset[str]
@@ -33,7 +34,9 @@ class Origins:
         if isinstance(trusted, str):
             raise ConfigurationError(f"trusted_origins={trusted!r}: write a collection")
         for origin in trusted:
-            if not isinstance(origin, str) or not re.fullmatch(r"\w+://[^/\s?#@]+", origin):
+            if not isinstance(origin, str) or not re.fullmatch(
+                r"\w+://[^/\s?#@]+", origin
+            ):
                 raise ConfigurationError(
                     f"trusted_origins: {origin!r} is not an origin such as "
                     "'https://portal.example.com'; write scheme and host, and no path"
@@ -41,14 +44,18 @@ class Origins:
         return cls(frozenset(map(str.lower, trusted)))
 
     def objection(self, environ: WSGIEnvironment) -> Refusal | None:
-        """A refusal if a page that is neither ours nor trusted asks for more than to see.
+        """A refusal if a page that is neither ours nor trusted asks for more than to
+        see.
 
         Browsers say whose page asks, and no page can make them say otherwise: in
-        ``Sec-Fetch-Site``, which they send over TLS and to localhost alone, in ``Origin`` and in
-        ``Referer``. Other clients send none of them, and no page speaks through them.
+        ``Sec-Fetch-Site``, which they send over TLS and to localhost alone, in
+        ``Origin`` and in ``Referer``. Other clients send none of them, and no page
+        speaks through them.
         """
         is_safe = environ["REQUEST_METHOD"] in _SAFE_METHODS
-        if is_safe and ("HTTP_UPGRADE" not in environ or not _opens_a_websocket(environ)):
+        if is_safe and (
+            "HTTP_UPGRADE" not in environ or not _opens_a_websocket(environ)
+        ):
             return None
         site = environ.get("HTTP_SEC_FETCH_SITE", "")[:_LOOKED_AT].lower()
         if site == "same-origin":
@@ -56,7 +63,8 @@ class Origins:
         origin = _origin_of(environ)
         if origin in self.trusted:
             return None
-        # "same-site" is another host of our domain, and on an intranet that is everybody.
+        # "same-site" is another host of our domain, and on an intranet that is
+        # everybody.
         if site in ("", "none") and _is_ours(origin, environ):
             return None
         detail = f"Origin: {origin or 'none'}, Sec-Fetch-Site: {site or 'none'}"
@@ -64,7 +72,9 @@ class Origins:
 
 
 def _opens_a_websocket(environ: WSGIEnvironment) -> bool:
-    """RFC 6455 section 4.1: a GET, which any page may have a browser send, with cookies."""
+    """RFC 6455 section 4.1: a GET, which any page may have a browser send, with
+    cookies.
+    """
     return "websocket" in environ["HTTP_UPGRADE"][:_LOOKED_AT].lower()
 
 

@@ -38,27 +38,29 @@ class SessionCookie:
 
         NegotiateMiddleware(app, session=SessionCookie(secret_key))
 
-    It holds the identity, the time of issue and of its end, signed with HMAC-SHA256, and
-    nothing is kept on the server: every worker and machine with the same key and the same
-    service and hosts knows the same sessions. Nobody can change it, but who steals it is the
-    user until it expires: use TLS.
+    It holds the identity, the time of issue and of its end, signed with HMAC-SHA256,
+    and nothing is kept on the server: every worker and machine with the same key and
+    the same service and hosts knows the same sessions. Nobody can change it, but who
+    steals it is the user until it expires: use TLS.
 
-    :param secret_key: 32 bytes or more, the same for all workers, and kept from everybody else.
-    :param fallbacks: other keys whose cookies are good, too. To change the key on several
-        hosts without losing a session, take three steps, each on all hosts before the next:
-        give the new key in *fallbacks*; make it *secret_key* and the old one a fallback; after
-        *max_age*, leave the old one out.
-    :param max_age: seconds from the ticket until the browser is asked for another, however often
-        it comes in between. The verifier's own counts, whoever issued the cookie. A session
-        ends with its ticket at the latest, where the acceptor knows when that is:
-        `GssapiAcceptor` does, pykerberos does not.
-    :param name: the cookie's name; None for ``__Host-negotiate`` where a browser grants that
-        prefix (secure, path ``/``, no domain), so that no other host can plant one, and
-        ``negotiate`` elsewhere.
-    :param domain: None for this host alone; a parent domain shares the cookie with all its hosts.
+    :param secret_key: 32 bytes or more, the same for all workers, and kept from
+        everybody else.
+    :param fallbacks: other keys whose cookies are good, too. To change the key on
+        several hosts without losing a session, take three steps, each on all hosts
+        before the next: give the new key in *fallbacks*; make it *secret_key* and the
+        old one a fallback; after *max_age*, leave the old one out.
+    :param max_age: seconds from the ticket until the browser is asked for another,
+        however often it comes in between. The verifier's own counts, whoever issued the
+        cookie. A session ends with its ticket at the latest, where the acceptor knows
+        when that is: `GssapiAcceptor` does, pykerberos does not.
+    :param name: the cookie's name; None for ``__Host-negotiate`` where a browser grants
+        that prefix (secure, path ``/``, no domain), so that no other host can plant
+        one, and ``negotiate`` elsewhere.
+    :param domain: None for this host alone; a parent domain shares the cookie with all
+        its hosts.
     :param path: where the browser sends it.
-    :param secure: None to follow ``wsgi.url_scheme`` as it is when the answer starts; True behind
-        a proxy that ends TLS and does not tell the server so.
+    :param secure: None to follow ``wsgi.url_scheme`` as it is when the answer starts;
+        True behind a proxy that ends TLS and does not tell the server so.
     :param samesite: ``"Lax"``, ``"Strict"`` or ``"None"``.
     :raises ConfigurationError: an option is wrong.
     """
@@ -75,22 +77,15 @@ class SessionCookie:
         secure: bool | None = None,
         samesite: Literal["Lax", "Strict", "None"] = "Lax",
     ) -> None:
-        if isinstance(fallbacks, str | bytes):
-            raise ConfigurationError("fallbacks= takes a collection of keys, not one key")
-        if not isinstance(max_age, int) or isinstance(max_age, bool) or max_age < 1:
-            raise ConfigurationError(f"max_age={max_age!r}: write a number of seconds, 1 or more")
-        if samesite not in ("Lax", "Strict", "None"):
-            raise ConfigurationError(f"samesite={samesite!r}: write 'Lax', 'Strict' or 'None'")
-        if samesite == "None" and secure is False:
-            raise ConfigurationError("samesite='None' needs secure=True, or browsers drop it")
-        if not path.startswith("/"):
-            raise ConfigurationError(f"path={path!r}: write one that begins with /")
-        if domain is not None and not re.fullmatch(r"[\w.-]+", domain):
-            raise ConfigurationError(f"domain={domain!r}: write a domain, or None for this host")
-        weakness = _weakness_of([secret_key, *fallbacks])
+        if not isinstance(fallbacks, str | bytes):
+            fallbacks = list(fallbacks)
+        weakness = _weakness_of(secret_key, fallbacks)
+        if not weakness:
+            self._keys = [_as_bytes(key) for key in (secret_key, *fallbacks)]
+        del secret_key, fallbacks  # whoever traces exceptions stores the locals
         if weakness:
-            del secret_key, fallbacks  # whoever traces exceptions stores the locals
-            raise ConfigurationError(f"{weakness}; {_HOW_TO_MAKE_ONE}")
+            raise ConfigurationError(weakness)
+        _check_attributes(max_age, samesite, secure, path, domain)
         host_only = domain is None and path == "/"
         if name is not None:
             _check_name(name, host_only and secure is True, secure is True)
@@ -100,14 +95,20 @@ class SessionCookie:
         self.secure_name = self.plain_name
         if name is None and host_only:
             self.secure_name = "__Host-negotiate"
-        self._keys = [_as_bytes(key) for key in (secret_key, *fallbacks)]
         self.dump = functools.partial(
-            dump_cookie, domain=domain, path=path, samesite=samesite, httponly=True, max_size=0
+            dump_cookie,
+            domain=domain,
+            path=path,
+            samesite=samesite,
+            httponly=True,
+            max_size=0,
         )
         self.of = functools.cache(functools.partial(Sessions, self))
 
     def signers(self, name: str, audience: str) -> list[Signer]:
-        """One for each key. Name and audience are part of what is signed, by way of the key."""
+        """One for each key. Name and audience are part of what is signed, by way of the
+        key.
+        """
         salt = "\0".join([_FORMAT, name, audience]).encode()
         return [_signer(key, salt) for key in self._keys]
 
@@ -133,13 +134,17 @@ class Sessions:
     def __init__(self, cookie: SessionCookie, audience: str) -> None:
         self._cookie = cookie
         self._signers = {
-            name: cookie.signers(name, audience) for name in (cookie.secure_name, cookie.plain_name)
+            name: cookie.signers(name, audience)
+            for name in (cookie.secure_name, cookie.plain_name)
         }
-        # Most requests bring cookies that have been seen before. What raises is not remembered.
+        # Most requests bring cookies that have been seen before. What raises is not
+        # remembered.
         self._remembered = functools.lru_cache(maxsize=1024)(self._find)
 
     def read(self, environ: WSGIEnvironment) -> Identity | None:
-        """Whom the request's cookie names; None if it has none that is signed and still good."""
+        """Whom the request's cookie names; None if it has none that is signed and still
+        good.
+        """
         header = environ.get("HTTP_COOKIE", "")[:LOOKED_AT]
         # The name with the prefix has the plain one in it.
         if self._cookie.plain_name not in header:
@@ -155,8 +160,11 @@ class Sessions:
         return identity
 
     def _find(self, header: str, is_secure: bool) -> tuple[Identity, int]:
-        """Whom the cookies name, and until when. Raises LookupError if they name nobody."""
-        # Browsers send __Host- over TLS alone, which a proxy may not have told the server of.
+        """Whom the cookies name, and until when. Raises LookupError if they name
+        nobody.
+        """
+        # Browsers send __Host- over TLS alone, which a proxy may not have told the
+        # server of.
         names = [self._cookie.secure_name]
         if not is_secure and self._cookie.plain_name not in names:
             names.append(self._cookie.plain_name)
@@ -187,7 +195,8 @@ class Sessions:
         start_response: StartResponse,
         expiry: Callable[[], float] | None = None,
     ) -> StartResponse:
-        """Adds to the app's answer what a session needs: the cookie, and a word to caches.
+        """Adds to the app's answer what a session needs: the cookie, and a word to
+        caches.
 
         *expiry* tells when the ticket ends, in seconds since the epoch.
         """
@@ -212,8 +221,12 @@ class Sessions:
             return bool(environ["wsgi.url_scheme"] == "https")
         return self._cookie.secure
 
-    def _news(self, environ: WSGIEnvironment, session: _Session, headers: Headers) -> str | None:
-        """The Set-Cookie line that the browser is owed, if any, and no layer below has sent one."""
+    def _news(
+        self, environ: WSGIEnvironment, session: _Session, headers: Headers
+    ) -> str | None:
+        """The Set-Cookie line that the browser is owed, if any, and no layer below has
+        sent one.
+        """
         if session.is_forgotten:
             line = self._dump(environ, None, 0)
         elif not session.signed_on or may_be_shared(headers):
@@ -224,7 +237,9 @@ class Sessions:
                 return None
             line = self._dump(environ, session.signed_on, seconds)
         name = line[: line.index("=") + 1]
-        is_sent = any(k.lower() == "set-cookie" and v.startswith(name) for k, v in headers)
+        is_sent = any(
+            k.lower() == "set-cookie" and v.startswith(name) for k, v in headers
+        )
         if is_sent or len(line) > _COOKIE_SIZE:
             return None
         return line
@@ -239,8 +254,12 @@ class Sessions:
             return longest
         return max(0, min(longest, int(expiry() - time.time())))
 
-    def _dump(self, environ: WSGIEnvironment, identity: Identity | None, seconds: int) -> str:
-        """A Set-Cookie line, by the scheme as a ProxyFix below us may have corrected it."""
+    def _dump(
+        self, environ: WSGIEnvironment, identity: Identity | None, seconds: int
+    ) -> str:
+        """A Set-Cookie line, by the scheme as a ProxyFix below us may have corrected
+        it.
+        """
         secure = self._is_secure(environ)
         name = self._cookie.plain_name
         if secure:
@@ -259,7 +278,9 @@ class Sessions:
 
 
 def _fields(identity: Identity) -> list[object]:
-    """What a session restores of an identity: all but the SPN, and that it was by a ticket."""
+    """What a session restores of an identity: all but the SPN, and that it was by a
+    ticket.
+    """
     return [
         identity.principal,
         sorted(identity.groups),
@@ -277,14 +298,22 @@ def _identity(
     indicators: list[str],
 ) -> Identity:
     return Identity(
-        principal, None, "session", frozenset(groups), account, sid, frozenset(indicators)
+        principal,
+        None,
+        "session",
+        frozenset(groups),
+        account,
+        sid,
+        frozenset(indicators),
     )
 
 
 def forget(environ: WSGIEnvironment) -> None:
-    """Have the answer to this request delete the session's cookie. To be called before it starts.
+    """Have the answer to this request delete the session's cookie. To be called before
+    it starts.
 
-    The browser signs on by itself again when it is asked: this ends a session, not a sign-on.
+    The browser signs on by itself again when it is asked: this ends a session, not a
+    sign-on.
     """
     session = environ.get(_SESSION)
     if isinstance(session, _Session):
@@ -303,29 +332,65 @@ def _as_bytes(key: str | bytes) -> bytes:
     return key.encode() if isinstance(key, str) else key
 
 
-def _weakness_of(keys: list[str | bytes]) -> str | None:
-    """What is wrong with one of the keys, without the key."""
-    for key in keys:
+def _weakness_of(
+    secret_key: str | bytes, fallbacks: Iterable[str | bytes]
+) -> str | None:
+    """What is wrong with the keys, without the keys."""
+    if isinstance(fallbacks, str | bytes):
+        return "fallbacks= takes a collection of keys, not one key"
+    for key in (secret_key, *fallbacks):
         secret = _as_bytes(key)
         if not isinstance(secret, bytes) or len(secret) < _KEY_SIZE:
-            return f"a secret key has fewer than {_KEY_SIZE} bytes"
+            size = f"a secret key has fewer than {_KEY_SIZE} bytes"
+            return f"{size}; {_HOW_TO_MAKE_ONE}"
         if len(set(secret)) == 1:
-            return "a secret key is one repeated character"
+            return f"a secret key is one repeated character; {_HOW_TO_MAKE_ONE}"
     return None
 
 
-_HOW_TO_MAKE_ONE = "make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
+def _check_attributes(
+    max_age: int, samesite: str, secure: bool | None, path: str, domain: str | None
+) -> None:
+    if not isinstance(max_age, int) or isinstance(max_age, bool) or max_age < 1:
+        raise ConfigurationError(
+            f"max_age={max_age!r}: write a number of seconds, 1 or more"
+        )
+    if samesite not in ("Lax", "Strict", "None"):
+        raise ConfigurationError(
+            f"samesite={samesite!r}: write 'Lax', 'Strict' or 'None'"
+        )
+    if samesite == "None" and secure is False:
+        raise ConfigurationError(
+            "samesite='None' needs secure=True, or browsers drop it"
+        )
+    if not path.startswith("/"):
+        raise ConfigurationError(f"path={path!r}: write one that begins with /")
+    if domain is not None and not re.fullmatch(r"[\w.-]+", domain):
+        raise ConfigurationError(
+            f"domain={domain!r}: write a domain, or None for this host"
+        )
+
+
+_HOW_TO_MAKE_ONE = (
+    "make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
+)
 
 
 def _signer(key: bytes, salt: bytes) -> Signer:
     derived = Signer(key, salt, key_derivation="hmac", digest_method=hashlib.sha256)
     # Derived once and not for each request, which would take as long as to sign.
-    return Signer(derived.derive_key(), key_derivation="none", digest_method=hashlib.sha256)
+    return Signer(
+        derived.derive_key(), key_derivation="none", digest_method=hashlib.sha256
+    )
 
 
 def _check_name(name: str, may_be_host: bool, may_be_secure: bool) -> None:
-    if not re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", name, re.ASCII):  # RFC 6265 section 4.1.1
-        raise ConfigurationError(f"name={name!r}: write a cookie's name, such as 'negotiate'")
+    if not re.fullmatch(
+        r"[\w!#$%&'*+.^`|~-]+", name, re.ASCII
+    ):  # RFC 6265 section 4.1.1
+        raise ConfigurationError(
+            f"name={name!r}: write a cookie's name, such as 'negotiate'"
+        )
     allowed = {"__host-": may_be_host, "__secure-": may_be_secure}
     if not all(ok for prefix, ok in allowed.items() if name.lower().startswith(prefix)):
         raise ConfigurationError(

@@ -1,9 +1,10 @@
 """What did the client say? ``Authorization`` to token bytes, and back.
 
-The token is screened here, in Python, so that the C libraries behind the acceptors only ever see
-tokens whose frames say "Kerberos first, and nothing but Kerberos inside". A server with an NTLM
-plugin installed can otherwise be signed on to with NTLM, or be crashed, and a token of IAKERB
-inside SPNEGO makes MIT's library report what looks like a fault of ours.
+The token is screened here, in Python, so that the C libraries behind the acceptors only
+ever see tokens whose frames say "Kerberos first, and nothing but Kerberos inside". A
+server with an NTLM plugin installed can otherwise be signed on to with NTLM, or be
+crashed, and a token of IAKERB inside SPNEGO makes MIT's library report what looks like
+a fault of ours.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ _REFUSED_MECHANISMS = {NTLM: Reason.NTLM, NEGOEX: Reason.NEGOEX}
 
 @dataclass(slots=True)
 class Credential:
-    """An ``Authorization`` header that no repr shows: whoever traces requests stores reprs."""
+    """An ``Authorization`` header that no repr shows: whoever traces requests stores
+    reprs.
+    """
 
     header: str = field(repr=False)
 
@@ -45,8 +48,8 @@ class Credential:
 def is_negotiate(authorization: str | None) -> bool:
     """Whether an ``Authorization`` header is of the scheme Negotiate, in whatever case.
 
-    RFC 9110 section 11.4: credentials = auth-scheme [ 1*SP ( token68 / ... ) ], and section
-    11.1: the scheme is matched without case.
+    RFC 9110 section 11.4: credentials = auth-scheme [ 1*SP ( token68 / ... ) ], and
+    section 11.1: the scheme is matched without case.
     """
     return authorization is not None and authorization[:10].lower() in _NEGOTIATE
 
@@ -70,11 +73,16 @@ def read_token(authorization: str) -> bytes | Refusal:
 
 def is_basic(authorization: str | None) -> bool:
     """Whether an ``Authorization`` header is of the scheme Basic (RFC 7617)."""
-    return authorization is not None and authorization[:6].lower() in ("basic", "basic ")
+    return authorization is not None and authorization[:6].lower() in (
+        "basic",
+        "basic ",
+    )
 
 
 def token_size(authorization: str | None) -> int:
-    """The size in bytes of the token in an ``Authorization`` header; 0 where there is none."""
+    """The size in bytes of the token in an ``Authorization`` header; 0 where there is
+    none.
+    """
     if not authorization or authorization[:10].lower() != "negotiate ":
         return 0
     if len(authorization) > _LONGEST:
@@ -103,7 +111,9 @@ def screen(token: bytes) -> tuple[Refusal | None, int]:
             return refusal, 0
         inside, reader = read_mech_token(negotiation)
     except DerError as problem:
-        return Refusal(Reason.MALFORMED, f"not the DER of an initial token: {problem}"), 0
+        return Refusal(
+            Reason.MALFORMED, f"not the DER of an initial token: {problem}"
+        ), 0
     if inside not in (KRB5, MS_KRB5):
         detail = f"{mechanism_in_words(inside)} inside SPNEGO's offer of Kerberos"
         return Refusal(Reason.UNSUPPORTED_MECHANISM, detail), 0

@@ -13,8 +13,8 @@ _MOST = 8  # of one name: each costs a signature to verify, and anybody can send
 def cookie_values(header: str, name: str) -> Iterator[str]:
     """Values of the cookies of that name, in a time that no client can stretch.
 
-    Not werkzeug's parse_cookie: it takes as long as all the rest of a session's request, and
-    undoes quotes, which our values never have.
+    Not werkzeug's parse_cookie: it takes as long as all the rest of a session's
+    request, and undoes quotes, which our values never have.
     """
     header = header[:LOOKED_AT]
     found = 0

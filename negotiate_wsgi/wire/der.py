@@ -37,9 +37,10 @@ def context(number: int) -> int:
 class Reader:
     """Goes through the elements in a stretch of DER, one after the other.
 
-    It copies nothing before it is asked to, and it does not recurse: a caller goes down one
-    level with each `enter`, so that its own code bounds the depth. Every method but the
-    properties raises `DerError` where the next element is not what the caller has asked for.
+    It copies nothing before it is asked to, and it does not recurse: a caller goes down
+    one level with each `enter`, so that its own code bounds the depth. Every method but
+    the properties raises `DerError` where the next element is not what the caller has
+    asked for.
 
     :param data: what holds the stretch.
     :param at: where the stretch begins; after each call, where the next element begins.
@@ -146,11 +147,12 @@ _REMEMBERED = 1024  # beginnings; and bytes that are remembered with each of the
 def by_beginning(read: Callable[[bytes], tuple[T, int]]) -> Callable[[bytes], T]:
     """Make *read* remember what it made of tokens that begin alike.
 
-    A client's tokens for one server have the same size and the same clear text, which stands
-    before everything that is encrypted: most have been read before.
+    A client's tokens for one server have the same size and the same clear text, which
+    stands before everything that is encrypted: most have been read before.
 
-    :param read: makes a value of a token's size and of its first bytes, and returns that
-        value and how many bytes it has looked at; 0 for what is not to be remembered.
+    :param read: makes a value of a token's size and of its first bytes, and returns
+        that value and how many bytes it has looked at; 0 for what is not to be
+        remembered.
     """
 
     @functools.lru_cache(maxsize=_REMEMBERED)

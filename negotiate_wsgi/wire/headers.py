@@ -12,7 +12,9 @@ _CHALLENGE_ALONE = re.compile(
 
 
 def offers_negotiate(headers: list[tuple[str, str]]) -> bool:
-    """Whether a response's header list has a Negotiate challenge, alone or among others."""
+    """Whether a response's header list has a Negotiate challenge, alone or among
+    others.
+    """
     return any(
         name.lower() == "www-authenticate" and _CHALLENGE_IN_LIST.search(value)
         for name, value in headers
@@ -28,13 +30,20 @@ def without_negotiate(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
     ]
 
 
-_DECIDED = {"private", "public", "no-store"}  # RFC 9111 section 5.2.2: who may keep the answer
+_DECIDED = {
+    "private",
+    "public",
+    "no-store",
+}  # RFC 9111 section 5.2.2: who may keep the answer
 
 
-def for_caches(headers: list[tuple[str, str]], names_somebody: bool) -> list[tuple[str, str]]:
+def for_caches(
+    headers: list[tuple[str, str]], names_somebody: bool
+) -> list[tuple[str, str]]:
     """The lines that keep caches from showing one user's answer to another.
 
-    A cookie does not keep shared caches off, as Authorization does (RFC 9111 section 3.5).
+    A cookie does not keep shared caches off, as Authorization does (RFC 9111 section
+    3.5).
     """
     added = []
     if names_somebody and not _has_a_word(headers, "cache-control", _DECIDED):
@@ -45,18 +54,23 @@ def for_caches(headers: list[tuple[str, str]], names_somebody: bool) -> list[tup
 
 
 def may_be_shared(headers: list[tuple[str, str]]) -> bool:
-    """Whether a shared cache may keep the answer to a request that has an Authorization.
+    """Whether a shared cache may keep the answer to a request that has an
+    Authorization.
 
-    RFC 9111 section 3.5 names the directives that allow it. A cookie in there would be handed
-    to whoever asks the cache next.
+    RFC 9111 section 3.5 names the directives that allow it. A cookie in there would be
+    handed to whoever asks the cache next.
     """
     if _has_a_word(headers, "cache-control", {"private", "no-store"}):
         return False
-    return _has_a_word(headers, "cache-control", {"public", "s-maxage", "must-revalidate"})
+    return _has_a_word(
+        headers, "cache-control", {"public", "s-maxage", "must-revalidate"}
+    )
 
 
 def _has_a_word(headers: list[tuple[str, str]], name: str, words: set[str]) -> bool:
-    """Whether a header that is a list has one of *words* in it, with a value or without."""
+    """Whether a header that is a list has one of *words* in it, with a value or
+    without.
+    """
     for key, value in headers:
         if key.lower() == name:
             for word in value.split(","):

@@ -1,8 +1,9 @@
-"""Which keys has the acceptor? The format of MIT's keytab files: what they say of keys, never the keys.
+"""Which keys has the acceptor? The format of MIT's keytab files: what they say of keys,
+never the keys.
 
-It is read as krb5 reads it (MIT's doc/formats/keytab_file_format.rst): a file of version 2, or
-of version 1 with the numbers of this machine's byte order, then entries. Each begins with its
-size; a negative one stands for a hole, where an entry was deleted.
+It is read as krb5 reads it (MIT's doc/formats/keytab_file_format.rst): a file of
+version 2, or of version 1 with the numbers of this machine's byte order, then entries.
+Each begins with its size; a negative one stands for a hole, where an entry was deleted.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ class Key:
 
     :param principal: ``HTTP/www.example.com@EXAMPLE.COM``.
     :param kvno: the key version number (RFC 4120 section 5.2.9).
-    :param enctype: the encryption type, as MIT's klist names it (``aes256-cts-hmac-sha1-96``).
+    :param enctype: the encryption type, as MIT's klist names it
+        (``aes256-cts-hmac-sha1-96``).
     :param mark: differs where keys do; another one in each process, and never shown.
     """
 
@@ -47,7 +49,9 @@ class Key:
 
 @dataclass(frozen=True)
 class Keytab:
-    """A keytab as it is now: its full name (``FILE:/etc/krb5.keytab``) and its entries, in order."""
+    """A keytab as it is now: its full name (``FILE:/etc/krb5.keytab``) and its entries,
+    in order.
+    """
 
     name: str
     keys: tuple[Key, ...]
@@ -62,7 +66,9 @@ class Keytab:
         return tuple(key for key in self.keys if key.principal == principal)
 
     def shared_with(self, principal: str) -> tuple[Key, ...]:
-        """The keys of others that *principal* has, too: with the same kvno, enctype and bytes."""
+        """The keys of others that *principal* has, too: with the same kvno, enctype and
+        bytes.
+        """
         own = {(key.kvno, key.enctype, key.mark) for key in self.of(principal)}
         return tuple(
             key
@@ -73,11 +79,17 @@ class Keytab:
     def alike(self, principal: str) -> tuple[str, ...]:
         """Principals that differ from *principal* in case or realm alone."""
         wanted = _without_realm(principal)
-        alike = {key.principal for key in self.keys if _without_realm(key.principal) == wanted}
+        alike = {
+            key.principal
+            for key in self.keys
+            if _without_realm(key.principal) == wanted
+        }
         return tuple(sorted(alike - {principal}))
 
     def in_words(self, principal: str) -> list[str]:
-        """The keys of *principal*, or if there are none some of the others: a line for each kvno."""
+        """The keys of *principal*, or if there are none some of the others: a line for
+        each kvno.
+        """
         kvnos: dict[str, list[str]] = {}
         for key in self.of(principal) or self.keys:
             kvnos.setdefault(f"{key.principal} kvno {key.kvno}", []).append(key.enctype)
@@ -100,8 +112,8 @@ def mark_of(key: bytes | memoryview) -> int:
 def parse(content: bytes) -> tuple[Key, ...]:
     """The keys in a keytab file, in order.
 
-    What follows an entry that was cut off is not read, as krb5 does not. Raises `KeytabError`
-    where *content* does not begin as a keytab does.
+    What follows an entry that was cut off is not read, as krb5 does not. Raises
+    `KeytabError` where *content* does not begin as a keytab does.
     """
     if len(content) > MAX_KEYTAB:
         raise KeytabError(f"more than {MAX_KEYTAB} bytes")

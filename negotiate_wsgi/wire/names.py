@@ -1,4 +1,6 @@
-"""How does MIT write it? Principals and encryption types, as its tools and logs have them."""
+"""How does MIT write it? Principals and encryption types, as its tools and logs have
+them.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Which mechanisms does a token name? Its frames: RFC 2743 section 3.1 and RFC 4178 section 4.2."""
+"""Which mechanisms does a token name? Its frames: RFC 2743 section 3.1 and RFC 4178
+section 4.2.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,8 @@ from negotiate_wsgi.wire.der import (
     context,
 )
 
-# The content of each OID. RFC 4178 section 3, RFC 4121 section 1, [MS-SPNG] section 1.9 for
-# Microsoft's three, and draft-ietf-kitten-iakerb section 3.
+# The content of each OID. RFC 4178 section 3, RFC 4121 section 1, [MS-SPNG] section 1.9
+# for Microsoft's three, and draft-ietf-kitten-iakerb section 3.
 SPNEGO = bytes.fromhex("2b0601050502")  # 1.3.6.1.5.5.2
 KRB5 = bytes.fromhex("2a864886f712010202")  # 1.2.840.113554.1.2.2
 MS_KRB5 = bytes.fromhex("2a864882f712010202")  # 1.2.840.48018.1.2.2
@@ -43,8 +45,8 @@ class Negotiation:
     :param mechanism: the OID of the frame.
     :param offers: the OIDs that SPNEGO offers, the client's favourite first; of another
         mechanism, that one alone.
-    :param inner: reads what the frame holds: SPNEGO's mechToken, or what stands behind the
-        OID of another mechanism. None where SPNEGO has no mechToken.
+    :param inner: reads what the frame holds: SPNEGO's mechToken, or what stands behind
+        the OID of another mechanism. None where SPNEGO has no mechToken.
     """
 
     mechanism: bytes
@@ -73,7 +75,9 @@ def read_negotiation(token: bytes) -> Negotiation:
 
 
 def read_mech_token(negotiation: Negotiation) -> tuple[bytes, Reader]:
-    """The mechanism whose token is inside, and what stands behind its OID. Raises `DerError`."""
+    """The mechanism whose token is inside, and what stands behind its OID. Raises
+    `DerError`.
+    """
     inner = negotiation.inner
     if inner is None:
         raise DerError("no token inside")
@@ -104,7 +108,9 @@ def _oid(reader: Reader) -> bytes:
 
 
 def mechanism_in_words(oid: bytes) -> str:
-    """``Kerberos (1.2.840.113554.1.2.2)``; the numbers alone where we know no name for them."""
+    """``Kerberos (1.2.840.113554.1.2.2)``; the numbers alone where we know no name for
+    them.
+    """
     numbers = ".".join(map(str, _numbers(oid)))
     name = _NAMES.get(oid)
     return f"{name} ({numbers})" if name else numbers
@@ -126,16 +132,24 @@ def _numbers(oid: bytes) -> list[int]:
 
 
 # [MS-NLMP] section 2.2.1
-_NTLM_MESSAGES = {1: "NEGOTIATE_MESSAGE", 2: "CHALLENGE_MESSAGE", 3: "AUTHENTICATE_MESSAGE"}
+_NTLM_MESSAGES = {
+    1: "NEGOTIATE_MESSAGE",
+    2: "CHALLENGE_MESSAGE",
+    3: "AUTHENTICATE_MESSAGE",
+}
 
 
 def message_in_words(token: bytes) -> str | None:
-    """``SPNEGO InitialContextToken``, or whatever message *token* is; None for a damaged one."""
+    """``SPNEGO InitialContextToken``, or whatever message *token* is; None for a
+    damaged one.
+    """
     if token.startswith(b"NTLMSSP\0"):
         number = int.from_bytes(token[8:12], "little")
         return f"{_NTLM_MESSAGES.get(number, 'NTLM')} ({number})"
     try:
-        if token.startswith(b"\xa1"):  # RFC 4178 section 4.2: NegTokenResp, without a frame
+        if token.startswith(
+            b"\xa1"
+        ):  # RFC 4178 section 4.2: NegTokenResp, without a frame
             Reader(token).enter(context(1)).enter(SEQUENCE)
             return "SPNEGO NegTokenResp"
         mechanism = read_negotiation(token).mechanism

@@ -6,10 +6,11 @@ _LONGEST = 2000  # characters
 
 
 def printable(text: str, longest: int = _LONGEST) -> str:
-    """*text* on one line, with what cannot be printed escaped, and cut after *longest* characters.
+    """*text* on one line, with what cannot be printed escaped, and cut after *longest*
+    characters.
 
-    Escape sequences, line feeds and marks of direction can overwrite, hide or forge what stands
-    around them, and a terminal may even answer some of them.
+    Escape sequences, line feeds and marks of direction can overwrite, hide or forge
+    what stands around them, and a terminal may even answer some of them.
     """
     if len(text) > longest:
         text = f"{text[:longest]}..."

@@ -1,4 +1,6 @@
-"""What does a ticket say in clear text? Anybody on the way can rewrite it: it proves nothing."""
+"""What does a ticket say in clear text? Anybody on the way can rewrite it: it proves
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,12 @@ from negotiate_wsgi.wire.der import (
 )
 from negotiate_wsgi.wire.keytab import Keytab
 from negotiate_wsgi.wire.names import name_of_enctype, principal_in_words
-from negotiate_wsgi.wire.negotiation import KRB5, MS_KRB5, read_mech_token, read_negotiation
+from negotiate_wsgi.wire.negotiation import (
+    KRB5,
+    MS_KRB5,
+    read_mech_token,
+    read_negotiation,
+)
 
 _AP_REQ = b"\x01\x00"  # TOK_ID, RFC 4121 section 4.1
 _COMPONENTS = 16  # Active Directory has SPNs of three
@@ -26,7 +33,8 @@ _NAME = 1024  # bytes of an SPN with its realm: DNS has names of 253
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """What an initial token of krb5 says of its ticket in clear text (RFC 4120 section 5.3).
+    """What an initial token of krb5 says of its ticket in clear text (RFC 4120 section
+    5.3).
 
     :param spn: the SPN with its realm, in MIT's notation.
     :param enctype: the encryption type of the acceptor's key, in the notation of `Key`.
@@ -39,20 +47,26 @@ class Ticket:
 
     @classmethod
     def of(cls, token: bytes) -> Ticket | None:
-        """The ticket in an initial token, bare or in SPNEGO; None where none can be read."""
+        """The ticket in an initial token, bare or in SPNEGO; None where none can be
+        read.
+        """
         return _ticket_in(token)
 
     def __str__(self) -> str:
         return f"{self.spn} kvno {self.kvno} {self.enctype}"
 
     def objection(self, keytab: Keytab, service: str) -> Refusal | None:
-        """Why an acceptor of *service* with *keytab* refuses this ticket, as far as can be read."""
+        """Why an acceptor of *service* with *keytab* refuses this ticket, as far as can
+        be read.
+        """
         if not self.spn.startswith(f"{service}/"):
             return Refusal(Reason.WRONG_SERVICE, f"not a ticket for {service}/…")
         keys = keytab.of(self.spn)
         if not keys:
             alike = ", ".join(keytab.alike(self.spn))
-            return Refusal(Reason.SPN_NOT_IN_KEYTAB, f"but there is {alike}" if alike else "")
+            return Refusal(
+                Reason.SPN_NOT_IN_KEYTAB, f"but there is {alike}" if alike else ""
+            )
         # Some KDCs leave it out, and then any of the keys may do.
         current = [key for key in keys if self.kvno in (key.kvno, None)]
         if not current:
@@ -62,7 +76,9 @@ class Ticket:
             detail = f"the ticket has kvno {self.kvno}, the keytab's newest is {newest}"
             return Refusal(reason, detail)
         if self.enctype not in {key.enctype for key in current}:
-            return Refusal(Reason.ENCTYPE_MISSING, f"no key of {self.enctype} with this kvno")
+            return Refusal(
+                Reason.ENCTYPE_MISSING, f"no key of {self.enctype} with this kvno"
+            )
         return None
 
 

@@ -78,7 +78,11 @@ def throughput(realm, environ, name, threads, processes, count=2000):
     running = []
     for _ in range(processes):
         process = subprocess.Popen(
-            command, env=environ, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            command,
+            env=environ,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
         )
         tokens = in_process.tokens(realm, 20 + count // processes)
         process.stdin.write(" ".join(tokens) + "\n")
@@ -109,7 +113,10 @@ def longest_stall(realm, environ, name):
 def resident_and_own(process):
     """KiB of memory that a process occupies, and that no other one has, too."""
     rollup = Path(f"/proc/{process}/smaps_rollup").read_text()
-    kib = {name: int(size) for name, size in re.findall(r"^(\w+): +(\d+) kB", rollup, re.MULTILINE)}
+    kib = {
+        name: int(size)
+        for name, size in re.findall(r"^(\w+): +(\d+) kB", rollup, re.MULTILINE)
+    }
     return kib["Rss"], kib["Private_Clean"] + kib["Private_Dirty"]
 
 
@@ -119,11 +126,14 @@ def memory(environ, realm, name):
     subject.start(environ | {"WEB_CONCURRENCY": "2"})
     try:
         tokens = in_process.tokens(realm, 600)
-        encoded = [in_process.base64.b64encode(bytes.fromhex(t)).decode() for t in tokens]
+        encoded = [
+            in_process.base64.b64encode(bytes.fromhex(t)).decode() for t in tokens
+        ]
         subject.load(encoded)
         workers = sites.children(subject.process.pid)
         return tuple(
-            max(parts) / 1024 for parts in zip(*map(resident_and_own, workers), strict=True)
+            max(parts) / 1024
+            for parts in zip(*map(resident_and_own, workers), strict=True)
         )
     finally:
         subject.stop()
@@ -155,13 +165,19 @@ def measure(rounds, tell=lambda text: None):
 def aims(seen):
     for name, aim in (("ours_gssapi", 4.5), ("ours_pykerberos", 2.0)):
         label = "of a worker's own, MiB"
-        over = [a - b for a, b in zip(seen[label, name], seen[label, "plain"], strict=True)]
+        over = [
+            a - b for a, b in zip(seen[label, name], seen[label, "plain"], strict=True)
+        ]
         yield (
             f"memory of a gunicorn worker's own over the plain one's, MiB, {name}",
             statistics.median(over),
             aim,
         )
-    yield "longest stall with dead DNS, ms, gssapi", max(seen["stall, ms", "ours_gssapi"]), 50
+    yield (
+        "longest stall with dead DNS, ms, gssapi",
+        max(seen["stall, ms", "ours_gssapi"]),
+        50,
+    )
 
 
 def report(seen):

@@ -60,7 +60,10 @@ def of_http(seen):
 def of_around(seen):
     labels = list(dict.fromkeys(label for label, _ in seen))
     names = list(dict.fromkeys(name for _, name in seen))
-    rows = [[label, *(cell(seen.get((label, name)), ".1f") for name in names)] for label in labels]
+    rows = [
+        [label, *(cell(seen.get((label, name)), ".1f") for name in names)]
+        for label in labels
+    ]
     return table(["", *(NAMES[name] for name in names)], rows)
 
 
@@ -91,8 +94,13 @@ def chart(seen):
     shown = ("ours_gssapi", "ours_pykerberos", "wsgi_kerberos", "wsgi_kerberos_hostname",
              "flask_gssapi", "mod_auth_gssapi")  # fmt: skip
     for name in shown:
-        servers = [seen.get((server, name)) for server in ("gunicorn-gthread", "uwsgi", "apache")]
-        bars.add(NAMES.get(name, name), [s and statistics.median(s.rates) for s in servers])
+        servers = [
+            seen.get((server, name))
+            for server in ("gunicorn-gthread", "uwsgi", "apache")
+        ]
+        bars.add(
+            NAMES.get(name, name), [s and statistics.median(s.rates) for s in servers]
+        )
     return bars.render()
 
 

@@ -189,7 +189,9 @@ def main():
     options = parser.parse_args()
     if options.work:
         return work(options.work)
-    seen = measure(options.rounds, options.requests, lambda text: print(text, file=sys.stderr))
+    seen = measure(
+        options.rounds, options.requests, lambda text: print(text, file=sys.stderr)
+    )
     if options.json:
         print(json.dumps([[*key, figures] for key, figures in seen.items()]))
     else:

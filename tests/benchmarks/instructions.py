@@ -30,7 +30,12 @@ def app(environ, start_response):
 
 
 def environ_with(**fields):
-    environ = {"PATH_INFO": "/", "REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": "localhost", **fields}
+    environ = {
+        "PATH_INFO": "/",
+        "REMOTE_ADDR": "127.0.0.1",
+        "HTTP_HOST": "localhost",
+        **fields,
+    }
     setup_testing_defaults(environ)
     return environ
 
@@ -52,9 +57,13 @@ def prepare(kind, count):
     if kind == "pykerberos":
         guarded = NegotiateMiddleware(app)
     else:
-        session = SessionCookie("k" * 16 + "another 16 bytes") if kind == "session" else None
+        session = (
+            SessionCookie("k" * 16 + "another 16 bytes") if kind == "session" else None
+        )
         guarded = NegotiateMiddleware(app, acceptor=GssapiAcceptor(), session=session)
-    tokens = [Initiator(os.environ["KRB5CCNAME"], SPN).authorization for _ in range(count + 1)]
+    tokens = [
+        Initiator(os.environ["KRB5CCNAME"], SPN).authorization for _ in range(count + 1)
+    ]
     warm = ask(guarded, environ_with(HTTP_AUTHORIZATION=tokens.pop()))
     if kind != "session":
         return guarded, [environ_with(HTTP_AUTHORIZATION=token) for token in tokens]
@@ -73,7 +82,9 @@ def counted(kind, tokens, count):
     program = [sys.executable, __file__, "--worker", kind, str(tokens), str(count)]
     valgrind = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]
     environ = {**os.environ, "PYTHONHASHSEED": "0"}
-    done = subprocess.run([*valgrind, *program], env=environ, capture_output=True, text=True)
+    done = subprocess.run(
+        [*valgrind, *program], env=environ, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     return int(re.search(r"Collected : (\d+)", done.stderr)[1])
 
@@ -83,7 +94,9 @@ def main(requests=100):
         os.environ |= realm.environ
         for kind in KINDS:
             once, twice = (counted(kind, 2 * requests, requests * n) for n in (1, 2))
-            print(f"{kind}: {(twice - once) / requests / 1000:.1f} thousand", flush=True)
+            print(
+                f"{kind}: {(twice - once) / requests / 1000:.1f} thousand", flush=True
+            )
 
 
 if __name__ == "__main__":

@@ -100,7 +100,9 @@ class Subject:
         self.port = sites.free_port()
         self.directory = Path(tempfile.mkdtemp(dir=environ["KRB5RCACHEDIR"]))
         own = {**environ, "KRB5RCACHEDIR": str(self.directory), "PYTHONPATH": str(HERE)}
-        command = self.of_apache(environ) if self.server == "apache" else self.of_python()
+        command = (
+            self.of_apache(environ) if self.server == "apache" else self.of_python()
+        )
         self.process = subprocess.Popen(
             ["taskset", "--cpu-list", CORE, *command], env=own, cwd=HERE,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -111,7 +113,10 @@ class Subject:
         command = sites.command(self.server, self.port, f"subjects:{self.name}()")
         if self.server == "uwsgi":
             at = command.index("--module")
-            command[at : at + 2] = ["--wsgi-file", self.file(f"application = {self.name}()")]
+            command[at : at + 2] = [
+                "--wsgi-file",
+                self.file(f"application = {self.name}()"),
+            ]
             at = command.index("--threads")
             del command[at : at + 2]  # uWSGI's own default: a worker has one
         return command
@@ -127,13 +132,26 @@ class Subject:
         (root / "index.txt").write_text("static")
         (root / "app.wsgi").write_text("from subjects import app as application\n")
         guard = GUARD.format(
-            keytab=environ["KRB5_KTNAME"], sessions=SESSIONS if "sessions" in self.name else ""
+            keytab=environ["KRB5_KTNAME"],
+            sessions=SESSIONS if "sessions" in self.name else "",
         )
         wsgi = WSGI.format(home=sys.prefix, here=HERE, directory=self.directory)
-        more = guard * ("mod_auth_gssapi" in self.name) + wsgi * ("mod_wsgi" in self.name)
+        more = guard * ("mod_auth_gssapi" in self.name) + wsgi * (
+            "mod_wsgi" in self.name
+        )
         conf = self.directory / "apache.conf"
-        conf.write_text(APACHE.format(port=self.port, directory=self.directory, more=more))
-        return [*as_a_user(), "apache2", "-d", self.directory, "-f", conf, "-DFOREGROUND"]
+        conf.write_text(
+            APACHE.format(port=self.port, directory=self.directory, more=more)
+        )
+        return [
+            *as_a_user(),
+            "apache2",
+            "-d",
+            self.directory,
+            "-f",
+            conf,
+            "-DFOREGROUND",
+        ]
 
     def stop(self):
         self.process.terminate()
@@ -157,7 +175,9 @@ class Subject:
              f"http://127.0.0.1:{self.port}/"],
             env=environ, capture_output=True, text=True, check=True,
         ).stdout  # fmt: skip
-        right, wrong, seconds = re.search(r"right (\d+) wrong (\d+) seconds (\S+)", said).groups()
+        right, wrong, seconds = re.search(
+            r"right (\d+) wrong (\d+) seconds (\S+)", said
+        ).groups()
         assert wrong == "0", f"{self.server} {self.name}: {said}"
         self.rates.append(int(right) / float(seconds))
         self.cpus.append((cpu_of(self.process.pid) - before) / int(right) * 1e6)
@@ -181,7 +201,9 @@ def cpu_of(process):
 def measure(rounds, count, tell=lambda text: None):
     """All subjects, with what was measured of each."""
     everybody = [
-        Subject(server, name) for server in ("gunicorn-gthread", "uwsgi") for name in PYTHON
+        Subject(server, name)
+        for server in ("gunicorn-gthread", "uwsgi")
+        for name in PYTHON
     ]
     everybody += [Subject("apache", name) for name in ("plain", "mod_auth_gssapi",
                   "mod_auth_gssapi, sessions", "mod_auth_gssapi, mod_wsgi")]  # fmt: skip
@@ -190,7 +212,9 @@ def measure(rounds, count, tell=lambda text: None):
         environ = in_process.conditions(realm)["Debian"]
         for number in range(rounds):
             for subject in everybody:
-                tell(f"over HTTP: round {number + 1} of {rounds}, {subject.server} {subject.name}")
+                tell(
+                    f"over HTTP: round {number + 1} of {rounds}, {subject.server} {subject.name}"
+                )
                 tokens = [
                     base64.b64encode(bytes.fromhex(token)).decode()
                     for token in in_process.tokens(realm, count)
@@ -215,15 +239,28 @@ def aims(seen):
         pairs = zip(seen[server, name].cpus, seen[server, "plain"].cpus, strict=True)
         return statistics.median(guarded - plain for guarded, plain in pairs)
 
-    for server, without, with_host in (("uwsgi", 1.7, 2.5), ("gunicorn-gthread", 1.4, 1.8)):
-        for theirs, aim in (("wsgi_kerberos", without), ("wsgi_kerberos_hostname", with_host)):
+    for server, without, with_host in (
+        ("uwsgi", 1.7, 2.5),
+        ("gunicorn-gthread", 1.4, 1.8),
+    ):
+        for theirs, aim in (
+            ("wsgi_kerberos", without),
+            ("wsgi_kerberos_hostname", with_host),
+        ):
             yield (
                 f"{server}: requests/s, gssapi over {theirs}",
                 rate(server, "ours_gssapi", theirs),
                 aim,
             )
-    of_ours, of_apache = extra("uwsgi", "ours_gssapi"), extra("apache", "mod_auth_gssapi")
-    yield "extra CPU per sign-on, gssapi on uWSGI over mod_auth_gssapi", of_ours / of_apache, 0.7
+    of_ours, of_apache = (
+        extra("uwsgi", "ours_gssapi"),
+        extra("apache", "mod_auth_gssapi"),
+    )
+    yield (
+        "extra CPU per sign-on, gssapi on uWSGI over mod_auth_gssapi",
+        of_ours / of_apache,
+        0.7,
+    )
 
 
 def report(seen):
@@ -239,7 +276,11 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tokens", type=int, default=4000)
     options = parser.parse_args()
-    report(measure(options.rounds, options.tokens, lambda text: print(text, file=sys.stderr)))
+    report(
+        measure(
+            options.rounds, options.tokens, lambda text: print(text, file=sys.stderr)
+        )
+    )
 
 
 if __name__ == "__main__":

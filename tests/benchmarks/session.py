@@ -63,7 +63,10 @@ def in_process(call):
     statuses = []
     began = time.perf_counter()
     for _ in range(REQUESTS):
-        call(dict(environ), lambda status, headers, exc_info=None: statuses.append(status))
+        call(
+            dict(environ),
+            lambda status, headers, exc_info=None: statuses.append(status),
+        )
     took = time.perf_counter() - began
     assert statuses == ["200 OK"] * REQUESTS
     return took / REQUESTS * 1e6
@@ -84,7 +87,9 @@ class Server(sites.HttpSite):
             "taskset", "--cpu-list", "0", shutil.which("wrk"), "-t1", "-c8", f"-d{seconds}s",
             "-H", f"Cookie: theme=dark; {cookie()}; seen=1", f"http://127.0.0.1:{self.port}/",
         ]  # fmt: skip
-        said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        said = subprocess.run(
+            command, check=True, capture_output=True, text=True
+        ).stdout
         assert "Non-2xx" not in said, said
         return float(re.search(r"Requests/sec: +([\d.]+)", said)[1])
 
@@ -93,7 +98,9 @@ def compare(kind, rounds, seconds):
     plain, session = Server(kind, "unprotected"), Server(kind, "in_session")
     try:
         # The first round warms up.
-        pairs = [(plain.load(seconds), session.load(seconds)) for _ in range(rounds + 1)]
+        pairs = [
+            (plain.load(seconds), session.load(seconds)) for _ in range(rounds + 1)
+        ]
     finally:
         plain.close()
         session.close()
@@ -106,9 +113,14 @@ def main():
     parser.add_argument("--seconds", type=int, default=2)
     options = parser.parse_args()
 
-    pairs = [(in_process(unprotected), in_process(in_session)) for _ in range(options.rounds)]
+    pairs = [
+        (in_process(unprotected), in_process(in_session)) for _ in range(options.rounds)
+    ]
     added = statistics.median(ours - alone for alone, ours in pairs)
-    print(f"in process        +{added:5.1f} us    aim {AIMS['in process']:.0f}", flush=True)
+    print(
+        f"in process        +{added:5.1f} us    aim {AIMS['in process']:.0f}",
+        flush=True,
+    )
     for kind in ("gunicorn-gthread", "uwsgi"):
         pairs = compare(kind, options.rounds, options.seconds)
         plain, session = (statistics.median(side) for side in zip(*pairs, strict=True))

@@ -12,7 +12,9 @@ sys.path[:0] = [str(Path(sys.prefix) / "peers")]
 
 def app(environ, start_response):
     user = environ.get("REMOTE_USER", "").encode()
-    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(user)))])
+    start_response(
+        "200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(user)))]
+    )
     return [user]
 
 
@@ -52,7 +54,9 @@ def ours_session():
     from negotiate_wsgi import GssapiAcceptor, NegotiateMiddleware, SessionCookie
 
     return NegotiateMiddleware(
-        app, acceptor=GssapiAcceptor(), session=SessionCookie("a key of thirty-two bytes or more")
+        app,
+        acceptor=GssapiAcceptor(),
+        session=SessionCookie("a key of thirty-two bytes or more"),
     )
 
 

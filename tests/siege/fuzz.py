@@ -35,7 +35,10 @@ def targets(realm):
         token(realm, f"{service}/localhost").replace(service.encode(), b"HTTP", 1)
         for service in ("host", "rest") for _ in range(20)
     ]  # fmt: skip
-    judges = [GssapiAcceptor(), negotiate_wsgi.acceptors.pykerberos.PykerberosAcceptor()]
+    judges = [
+        GssapiAcceptor(),
+        negotiate_wsgi.acceptors.pykerberos.PykerberosAcceptor(),
+    ]
 
     def near_genuine(data):
         return properties.mutated(data.PickValueInList(genuine), edits(data))
@@ -100,7 +103,9 @@ def main(seconds, seed=0):
     with Realm(users=["alice"]) as realm:
         for service in ("host", "rest"):
             realm.add_service(f"{service}/localhost")
-        child = os.fork()  # libFuzzer ends its process, and the realm has to end after that
+        child = (
+            os.fork()
+        )  # libFuzzer ends its process, and the realm has to end after that
         if not child:
             try:
                 fuzz(realm, seconds, seed)

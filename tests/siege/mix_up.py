@@ -33,15 +33,23 @@ def work(name, count):
             result = acceptor.accept(initiator.token)
             expected = (f"{user}@{realm}", f"{spn}@{realm}")
             # The initiator trusts only the answer to its own token.
-            if (result.identity.principal, result.identity.spn) != expected or not initiator.trusts(
+            if (
+                result.identity.principal,
+                result.identity.spn,
+            ) != expected or not initiator.trusts(
                 negotiate_wsgi.wire.authorization.write_token(result.token or b"")
             ):
                 wrong.append(result)
-            if number % 50 == 0 and acceptor.accept(initiator.token).reason.status != 401:
+            if (
+                number % 50 == 0
+                and acceptor.accept(initiator.token).reason.status != 401
+            ):
                 wrong.append("a replay")
             done.append(number)
 
-    threads = [threading.Thread(target=sign_on, args=(first,)) for first in range(THREADS)]
+    threads = [
+        threading.Thread(target=sign_on, args=(first,)) for first in range(THREADS)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -51,10 +59,15 @@ def work(name, count):
 
 def main(name, count):
     command = [sys.executable, __file__, name, str(int(count) // 2), "--work"]
-    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    running = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)
+    ]
     answers = [process.communicate()[0].split() for process in running]
     assert all(process.returncode == 0 for process in running)
-    print(sum(int(answer[0]) for answer in answers), sum(int(answer[1]) for answer in answers))
+    print(
+        sum(int(answer[0]) for answer in answers),
+        sum(int(answer[1]) for answer in answers),
+    )
 
 
 if __name__ == "__main__":

@@ -22,7 +22,9 @@ def resident():
 
 
 def tokens(kind):
-    genuine = Initiator(os.environ["KRB5CCNAME"].removeprefix("FILE:"), sys.argv[3]).token
+    genuine = Initiator(
+        os.environ["KRB5CCNAME"].removeprefix("FILE:"), sys.argv[3]
+    ).token
     kinds = {
         "garbage": b"\x60" + bytes(600),
         "ntlm": b"NTLMSSP\0" + bytes(600),
@@ -49,10 +51,15 @@ def main(kind, count, acceptor):
                 "PATH_INFO": "/",
                 "REQUEST_METHOD": "GET",
             }
-            guarded(environ, lambda status, headers, exc_info=None: statuses.append(status[:3]))
+            guarded(
+                environ,
+                lambda status, headers, exc_info=None: statuses.append(status[:3]),
+            )
             statuses[:-1] = []
 
-    logging.getLogger("negotiate_wsgi").addHandler(logging.NullHandler())  # nobody reads it here
+    logging.getLogger("negotiate_wsgi").addHandler(
+        logging.NullHandler()
+    )  # nobody reads it here
     refuse(SETTLE)
     settled = resident()
     refuse(count - SETTLE)

@@ -93,7 +93,9 @@ class World:
 
 
 def resident(pid):
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf(
+        "SC_PAGE_SIZE"
+    )
 
 
 def ask(world, authorization, pause=0.0, cut=False):
@@ -102,7 +104,9 @@ def ask(world, authorization, pause=0.0, cut=False):
     content = head.encode()
     half = len(content) // 2
     try:
-        with socket.create_connection(("127.0.0.1", world.site.port), timeout=HANG) as connection:
+        with socket.create_connection(
+            ("127.0.0.1", world.site.port), timeout=HANG
+        ) as connection:
             connection.sendall(content[:half])
             time.sleep(pause)
             if cut:
@@ -128,7 +132,9 @@ def good(world, user, pause=0.0):
     world.counts[f"good {status}"] += 1
     if status == 200 and body != f"{user}@{world.realm.name}":
         world.broken.append(f"{user} was taken for {body}")
-    if status not in (200, 401, 500, 0) or (status == 500 and "keytab-unusable" not in body):
+    if status not in (200, 401, 500, 0) or (
+        status == 500 and "keytab-unusable" not in body
+    ):
         world.broken.append(f"good: {status} {body}")
     if status != 200 and world.is_well(began):
         world.broken.append(f"good, and all is well: {status} {body}")
@@ -146,7 +152,9 @@ def client(world, seed):
     while not world.ends.is_set():
         world.last = next(world.asked)
         user = choose.choice(("alice", "bob"))
-        kind = choose.choice(("good",) * 6 + ("bad", "replayed", "oversized", "slow", "cut off"))
+        kind = choose.choice(
+            ("good",) * 6 + ("bad", "replayed", "oversized", "slow", "cut off")
+        )
         if kind == "good":
             good(world, user)
         elif kind == "slow":
@@ -205,7 +213,13 @@ def move_the_clock(world):
     world.skew = ""
 
 
-FAULTS = (kill_a_worker, rotate_the_keytab, take_the_keytab_away, stop_the_kdc, move_the_clock)
+FAULTS = (
+    kill_a_worker,
+    rotate_the_keytab,
+    take_the_keytab_away,
+    stop_the_kdc,
+    move_the_clock,
+)
 
 
 def disturb(world, rounds):
@@ -238,7 +252,9 @@ def main(rounds):
     with Realm(users=["alice", "bob"]) as realm:
         os.environ |= realm.environ
         world = World(realm, realm.directory)
-        clients = [threading.Thread(target=client, args=(world, seed)) for seed in range(4)]
+        clients = [
+            threading.Thread(target=client, args=(world, seed)) for seed in range(4)
+        ]
         for thread in clients:
             thread.start()
         try:
@@ -252,7 +268,9 @@ def main(rounds):
             for thread in clients:
                 thread.join()
             world.site.close()
-    answered = ", ".join(f"{kind}: {count}" for kind, count in sorted(world.counts.items()))
+    answered = ", ".join(
+        f"{kind}: {count}" for kind, count in sorted(world.counts.items())
+    )
     print(f"soaked: {answered}; memory {grown / 2**20:+.1f} MiB")
     if grown > 4 * 2**20:
         world.broken.append("memory has grown")

@@ -30,7 +30,12 @@ class Stack:
         self.port = sites.free_port()
         self.home = home
         places = os.pathsep.join([str(HERE), str(sites.TESTS)])
-        environ = {**os.environ, "PYTHONPATH": places, "STACK_HOME": str(home), **environ}
+        environ = {
+            **os.environ,
+            "PYTHONPATH": places,
+            "STACK_HOME": str(home),
+            **environ,
+        }
         with (home / "log").open("w") as log:
             self.process = subprocess.Popen(
                 list(map(str, command(self.port))), cwd=home, env=environ,
@@ -155,7 +160,9 @@ def test_radicale(start, realm):
     own = signed_on(stack, realm, "/alice@EXAMPLE.TEST/", method="PROPFIND")
     assert own.status == 207
     assert "alice@EXAMPLE.TEST" in own.text.replace("%40", "@")
-    assert signed_on(stack, realm, "/bob@EXAMPLE.TEST/", method="PROPFIND").status == 403
+    assert (
+        signed_on(stack, realm, "/bob@EXAMPLE.TEST/", method="PROPFIND").status == 403
+    )
 
 
 def test_wsgidav(start, realm):
@@ -183,7 +190,9 @@ def test_django_admin(start, realm):
     admitted = signed_on(stack, realm, "/admin/")
     assert (admitted.status, "Site administration" in admitted.text) == (200, True)
     assert "alice@EXAMPLE.TEST" in admitted.text
-    assert signed_on(stack, realm, "/admin/", user="bob").status == 302  # to a log-in: no staff
+    assert (
+        signed_on(stack, realm, "/admin/", user="bob").status == 302
+    )  # to a log-in: no staff
 
 
 def secrets(realm):
@@ -200,7 +209,9 @@ def test_opentelemetry(start, realm, inside):
     assert stack.request("/", initiator.authorization).text == "alice@EXAMPLE.TEST"
     # A span is told of when the answer has been sent. Around, the first request has one, too.
     count = 1 if inside else 2
-    wait_until(lambda: stack.told.count('"http.request.header.authorization"') == 1 - inside)
+    wait_until(
+        lambda: stack.told.count('"http.request.header.authorization"') == 1 - inside
+    )
     wait_until(lambda: stack.told.count('"trace_id"') == count)
     assert (token in stack.told) == (not inside)
 
@@ -220,7 +231,9 @@ def test_sentry(start, realm, inside):
 
 
 def polled(stack, query, authorization=None, **options):
-    return stack.request(f"/socket.io/?EIO=4&transport=polling{query}", authorization, **options)
+    return stack.request(
+        f"/socket.io/?EIO=4&transport=polling{query}", authorization, **options
+    )
 
 
 def test_flask_socketio(start, realm):
@@ -230,7 +243,9 @@ def test_flask_socketio(start, realm):
     assert opened.status == 200
     session = f"&sid={json.loads(opened.text[1:])['sid']}"
     assert polled(stack, session).status == 401
-    said = polled(stack, session, realm.authorization(user="bob"), method="POST", body=b"40")
+    said = polled(
+        stack, session, realm.authorization(user="bob"), method="POST", body=b"40"
+    )
     assert said.status == 200
     heard = ""
     while "hello" not in heard:
@@ -239,7 +254,9 @@ def test_flask_socketio(start, realm):
 
 
 def test_whitenoise_inside_the_guard_asks_and_around_it_does_not(start, realm):
-    inside, around = (start(gunicorn(f"whitenoise(inside={each})")) for each in (True, False))
+    inside, around = (
+        start(gunicorn(f"whitenoise(inside={each})")) for each in (True, False)
+    )
     assert_asks(inside, "/static/file")
     assert signed_on(inside, realm, "/static/file").text == "a file"
     assert around.request("/static/file").text == "a file"
@@ -256,7 +273,10 @@ def test_dispatcher(start, realm):
 
 def test_proxy_fix_around_the_guard(start, realm):
     stack = start(gunicorn("behind_proxy_fix()"))
-    forwarded = [("X-Forwarded-Proto", "https"), ("X-Forwarded-Host", "www.example.test")]
+    forwarded = [
+        ("X-Forwarded-Proto", "https"),
+        ("X-Forwarded-Host", "www.example.test"),
+    ]
     assert_asks(stack, headers=forwarded)
     assert signed_on(stack, realm, headers=forwarded).text == "alice@EXAMPLE.TEST"
 

@@ -11,7 +11,9 @@ HOME = Path(os.environ["STACK_HOME"])
 def app(environ, start_response):
     environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
     body = str(environ.get("REMOTE_USER")).encode()
-    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
+    start_response(
+        "200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))]
+    )
     return [body]
 
 
@@ -154,7 +156,9 @@ def opentelemetry(inside):
     spans = (HOME / "told").open("a", buffering=1)
     provider.add_span_processor(SimpleSpanProcessor(ConsoleSpanExporter(out=spans)))
     if inside:
-        return NegotiateMiddleware(OpenTelemetryMiddleware(app, tracer_provider=provider))
+        return NegotiateMiddleware(
+            OpenTelemetryMiddleware(app, tracer_provider=provider)
+        )
     return OpenTelemetryMiddleware(NegotiateMiddleware(app), tracer_provider=provider)
 
 
@@ -200,7 +204,9 @@ def whitenoise(inside):
     (HOME / "static").mkdir(exist_ok=True)
     (HOME / "static" / "file").write_text("a file")
     if inside:
-        return NegotiateMiddleware(WhiteNoise(app, root=HOME / "static", prefix="static"))
+        return NegotiateMiddleware(
+            WhiteNoise(app, root=HOME / "static", prefix="static")
+        )
     return WhiteNoise(NegotiateMiddleware(app), root=HOME / "static", prefix="static")
 
 

@@ -80,7 +80,11 @@ def _compare(setup: Setup, spn: str) -> Finding:
         return problem(found, objection.reason.remedy, commands.export(spn))
     # krb5 tries the newest of the keytab's keys, which need not be the KDC's.
     newest = max(key.kvno for key in setup.keytab.of(spn))
-    if client.has_another_key and ticket.kvno in (newest, None) and spn not in setup.merged:
+    if (
+        client.has_another_key
+        and ticket.kvno in (newest, None)
+        and spn not in setup.merged
+    ):
         return _another_key(setup, spn)
     return ok(f"the same: {ticket}")
 

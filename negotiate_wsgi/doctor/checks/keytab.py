@@ -63,7 +63,9 @@ def _why_not(setup: Setup, path: Path) -> Finding | None:
 def _unreachable(path: Path, closed: Place) -> Finding:
     found = f"{path} cannot be reached: {_us()} may not enter {closed.path}."
     if closed.status.st_uid == os.geteuid():
-        return problem(found, "Let its owner enter it.", f"chmod u+x {_quoted(closed.path)}")
+        return problem(
+            found, "Let its owner enter it.", f"chmod u+x {_quoted(closed.path)}"
+        )
     # That directory is private for a reason, and stays so.
     return problem(
         found,
@@ -131,7 +133,9 @@ def privacy(setup: Setup) -> Iterator[Finding]:
         )
         return
     trust = Trust.for_file(path)
-    objections = filter(None, (_objection(path, place, trust) for place in way_to(path)))
+    objections = filter(
+        None, (_objection(path, place, trust) for place in way_to(path))
+    )
     yield next(objections, None) or ok("nobody else can read or replace it")
 
 
@@ -139,7 +143,9 @@ def _objection(path: Path, place: Place, trust: Trust) -> Finding | None:
     """Who could put another keytab in the place of *path*, by way of *place*."""
     quoted = _quoted(place.path)
     if place.is_open_to_all:
-        return _replaceable(path, place, "Every user of this machine", f"chmod o-w {quoted}")
+        return _replaceable(
+            path, place, "Every user of this machine", f"chmod o-w {quoted}"
+        )
     if place.is_open_to_its_group and not trust.in_group(place):
         members = f"Members of the group {name_of_group(place.status.st_gid)}"
         return _replaceable(path, place, members, f"chmod g-w {quoted}")

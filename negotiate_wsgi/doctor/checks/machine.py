@@ -41,7 +41,9 @@ def binding(setup: Setup) -> Iterator[Finding]:
         open_acceptor(name, setup.service, None, None)
     except ConfigurationError as fault:
         remedy = (
-            "Install what is missing." if install else "Correct --acceptor or NEGOTIATE_ACCEPTOR."
+            "Install what is missing."
+            if install
+            else "Correct --acceptor or NEGOTIATE_ACCEPTOR."
         )
         yield problem(f"The acceptor cannot be used: {fault}.", remedy, install)
         return
@@ -51,14 +53,18 @@ def binding(setup: Setup) -> Iterator[Finding]:
 def _krb5_library() -> str:
     """The path of the libkrb5 that this process has loaded."""
     maps = Path("/proc/self/maps")
-    loaded = re.search(r"\S*/libkrb5\.so\S*", maps.read_text()) if maps.exists() else None
+    loaded = (
+        re.search(r"\S*/libkrb5\.so\S*", maps.read_text()) if maps.exists() else None
+    )
     return loaded[0] if loaded else "libkrb5"
 
 
 @check("NW002", "GSSAPI plugins")
 def plugins(setup: Setup) -> Iterator[Finding]:
     """No mechanism but Kerberos is loaded, such as NTLM."""
-    foreign = [str(path) for path in gssproxy.plugin_files() if gssproxy.mechanisms_in(path)[1]]
+    foreign = [
+        str(path) for path in gssproxy.plugin_files() if gssproxy.mechanisms_in(path)[1]
+    ]
     if not foreign:
         yield ok("no mechanism but Kerberos")
         return
@@ -124,7 +130,9 @@ def proxy(setup: Setup) -> Iterator[Finding]:
             "systemctl start gssproxy",
         )
         return
-    yield ok(f"answers at {gssproxy.socket_name()}; of its keys, a sign-on with --url says more")
+    yield ok(
+        f"answers at {gssproxy.socket_name()}; of its keys, a sign-on with --url says more"
+    )
 
 
 def _not_loaded() -> Finding:

@@ -29,7 +29,11 @@ def names(setup: Setup) -> Iterator[Finding]:
             )
             return
         except (OSError, UnicodeError) as unknown:
-            why = unknown.strerror if isinstance(unknown, OSError) else "not a host's name"
+            why = (
+                unknown.strerror
+                if isinstance(unknown, OSError)
+                else "not a host's name"
+            )
             yield problem(
                 f"{host} is not known here: {why}.",
                 "Add it to DNS, or name the hosts that clients use with --hostname.",
@@ -40,7 +44,9 @@ def names(setup: Setup) -> Iterator[Finding]:
 
 def _canonical_names(host: str) -> set[str]:
     """What a client may make of *host*: its canonical name, and that of its address."""
-    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_CANONNAME)
+    found = socket.getaddrinfo(
+        host, None, type=socket.SOCK_STREAM, flags=socket.AI_CANONNAME
+    )
     _, _, _, canonical, address = found[0]
     names = {canonical}
     with contextlib.suppress(OSError):  # No name: a client keeps the one that it has.

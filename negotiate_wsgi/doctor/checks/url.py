@@ -29,7 +29,9 @@ def first_answer(setup: Setup) -> Iterator[Finding]:
     try:
         setup.site, setup.stranger = Site.of(setup.url)
     except ValueError as fault:
-        yield problem(f"{setup.url}: {fault}.", "Write the whole URL: https://www.example.com/.")
+        yield problem(
+            f"{setup.url}: {fault}.", "Write the whole URL: https://www.example.com/."
+        )
         return
     except OSError as fault:
         yield problem(f"{setup.url}: {fault}.", "Start the server, or correct the URL.")
@@ -71,7 +73,9 @@ def challenge(setup: Setup) -> Iterator[Finding]:
     """A stranger gets a 401 with exactly one Negotiate."""
     stranger = setup.stranger
     found = stranger.all("www-authenticate")
-    negotiate = [value for value in found if value.strip().lower().startswith("negotiate")]
+    negotiate = [
+        value for value in found if value.strip().lower().startswith("negotiate")
+    ]
     if stranger.status == 401 and negotiate == [CHALLENGE]:
         yield ok("401, with exactly one")
     elif stranger.status == 401 and len(negotiate) > 1:
@@ -85,7 +89,9 @@ def challenge(setup: Setup) -> Iterator[Finding]:
             "Put NegotiateMiddleware in front, or tell the proxy to pass its challenge on.",
         )
     elif stranger.reason and stranger.reason.status == 500:
-        yield problem(f"{stranger.status}: {stranger.reason.cause}", stranger.reason.remedy)
+        yield problem(
+            f"{stranger.status}: {stranger.reason.cause}", stranger.reason.remedy
+        )
     else:
         yield problem(
             f"{stranger.status} and not 401: no sign-on is asked for here.",
@@ -133,7 +139,9 @@ def _outcome(answer: Answer, initiator: TicketInitiator) -> Finding:
     if reason:
         return _refused(answer, reason)
     if answer.status in (0, 401, 500):
-        return problem(f"{answer.status or 'No answer'} to your ticket.", "Read the server's log.")
+        return problem(
+            f"{answer.status or 'No answer'} to your ticket.", "Read the server's log."
+        )
     if not _is_proved(answer, initiator):
         return problem(
             f"{answer.status}, but the server has not proved itself.",

@@ -295,6 +295,7 @@ good = NegotiateMiddleware(hello)
 unguarded = hello
 not_you = NegotiateMiddleware(hello, authorize=lambda identity: False)
 other_host = NegotiateMiddleware(hello, hostname="www.example.test")
+no_such_host = NegotiateMiddleware(hello, hostname="no-such.example.test")
 
 def twice(environ, start_response):
     start_response("401 No", [("WWW-Authenticate", "Negotiate"), ("WWW-Authenticate", "Negotiate")])
@@ -332,11 +333,13 @@ def app(machine, deploy):
         ("basic", "NW022", "401, with Basic realm=x"),
         ("not_you", "NW023", "403 to your ticket. not-authorized"),
         ("other_host", "NW023", "401 to your ticket. wrong-service"),
+        ("no_such_host", "NW023", "500 to your ticket. keytab-unusable"),
         ("impostor", "NW023", "200, but the server has not proved itself"),
     ],
 )
 def test_an_application(machine, app, name, check, says):
-    [finding] = machine.doctor("--url", app(name).url)
+    machine.realm.add_service("HTTP/www.example.test", machine.keytab)
+    [finding] = machine.doctor("--hostname", "localhost", "--url", app(name).url)
     assert finding["id"] == check
     assert re.search(says, finding["found"]), finding["found"]
     assert finding["remedy"]

@@ -15,9 +15,7 @@ chdir = os.path.dirname(os.path.abspath(__file__))
 wsgi_app = "wsgi_app:application"
 workers = 2
 threads = 4
-limit_request_field_size = (
-    131072  # bytes: 64 KiB of token in base64, and then some; 0 is 8190
-)
+limit_request_field_size = 131072  # bytes: 64 KiB in base64, and then some; 0 is 8190
 control_socket_disable = True
 access_log_format = (
     '%(h)s "%({REMOTE_USER}e)s" %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"'

@@ -103,15 +103,15 @@ def test_no_such_command():
 
 
 WAITS = [
-    "exec sleep 60", "sleep 60; true", "sleep 60 & sleep 60 & wait",
-    "trap '' HUP INT TERM; sleep 60; sleep 60",
+    "echo up; exec sleep 60", "echo up; sleep 60; true", "echo up; sleep 60 & sleep 60 & wait",
+    "trap '' HUP INT TERM; echo up; sleep 60; sleep 60",
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("command", WAITS)
 def test_leaves_nothing_behind_after_a_signal(number, command):
-    process, said = start("--", "sh", "-c", f"echo up; {command}")
+    process, said = start("--", "sh", "-c", command)
     assert process.stdout.readline() == "up\n"
     process.send_signal(number)
     process.communicate(timeout=120)
@@ -144,7 +144,7 @@ def test_under_nohup_it_goes_on_after_sighup():
 
 @pytest.mark.parametrize("command", WAITS)
 def test_leaves_nothing_behind_after_sigkill(command):
-    process, said = start("--", "sh", "-c", f"echo up; {command}")
+    process, said = start("--", "sh", "-c", command)
     assert process.stdout.readline() == "up\n"
     assert (
         len(processes_with(directory_of(said))) >= 3
@@ -159,9 +159,7 @@ def test_leaves_nothing_behind_after_the_terminal_is_closed():
     """The shell ignores SIGHUP, as a server does that takes it for "reload"."""
     pid, terminal = pty.fork()
     if pid == 0:
-        os.execve(
-            COMMAND[0], [*COMMAND, "--", "sh", "-c", f"echo up; {WAITS[-1]}"], CLEAN
-        )
+        os.execve(COMMAND[0], [*COMMAND, "--", "sh", "-c", WAITS[-1]], CLEAN)
     shown = b""
     while b"up\r\n" not in shown:
         shown += os.read(terminal, 4096)

@@ -1,12 +1,14 @@
 """Every sample starts with the command in its docstring, and answers as it says."""
 
 import contextlib
+import fcntl
 import json
 import os
 import re
 import signal
 import socket
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -226,6 +228,15 @@ def test_demo_fails_where_it_does_not_see_what_it_promises(tmp_path, old, new, s
     assert done.returncode == 1
 
 
+@pytest.fixture
+def _port_8000():
+    """A demo takes it where it is free: one after the other, whoever else runs these tests."""
+    path = Path(tempfile.gettempdir()) / f"negotiate-wsgi-demo-{os.getuid()}.lock"
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 class ServingDemo:
     """``samples/demo --serve``, and the three commands that it says."""
 
@@ -254,6 +265,7 @@ class ServingDemo:
         return self.process.returncode
 
 
+@pytest.mark.usefixtures("_port_8000")
 @pytest.mark.parametrize(
     ("number", "code"),
     [
@@ -270,6 +282,7 @@ def test_demo_serve_says_what_to_type_and_leaves_nothing(number, code):
     assert demo.end(number) == code
 
 
+@pytest.mark.usefixtures("_port_8000")
 def test_demo_serve_takes_another_port_where_8000_is_taken_and_knows_of_proxies():
     with socket.socket() as other:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

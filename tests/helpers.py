@@ -86,17 +86,16 @@ def ap_req_token(
     names = [der(0x1B, component) for component in components]
     name = der(0x30, der(0xA0, der(2, b"\2")), der(0xA1, der(0x30, *names)))
     numbered = [] if kvno is None else [der(0xA1, der(2, kvno.to_bytes(5, "big")))]
-    sealed = der(
-        0x30,
-        der(0xA0, der(2, bytes([enctype]))),
-        *numbered,
-        der(0xA2, der(4, bytes(size))),
-    )
+
+    def sealed(size):
+        cipher = der(0xA2, der(4, bytes(size)))
+        return der(0x30, der(0xA0, der(2, bytes([enctype]))), *numbered, cipher)
+
     parts = [
         der(0xA0, der(2, b"\5")),
         der(0xA1, der(0x1B, realm)),
         der(0xA2, name),
-        der(0xA3, sealed),
+        der(0xA3, sealed(size)),
     ]
     ticket = der(0xA3, der(0x61, der(0x30, *parts)))
     numbers = [
@@ -104,7 +103,7 @@ def ap_req_token(
         der(0xA1, der(2, b"\x0e")),
         der(0xA2, der(3, bytes(5))),
     ]
-    request = der(0x6E, der(0x30, *numbers, ticket, der(0xA4, sealed)))
+    request = der(0x6E, der(0x30, *numbers, ticket, der(0xA4, sealed(99))))
     return der(0x60, mech, b"\1\0", request)
 
 

@@ -137,8 +137,14 @@ def test_contract_refused_for_its_spn(make, realm, spn, reason):
 
 
 @pytest.mark.parametrize("service", ["host", "rest"])
-def test_contract_spn_relabelled_in_transit(make, realm, service):
+def test_contract_spn_relabelled_in_transit(
+    make, realm, service, tmp_path, monkeypatch
+):
     """The key that opens a ticket tells what it was issued for, whatever its clear text says."""
+    keytab = tmp_path / "keytab"
+    for spn in ("HTTP/localhost", f"{service}/localhost"):
+        realm.kadmin("ktadd", "-norandkey", "-k", str(keytab), spn)
+    monkeypatch.setenv("KRB5_KTNAME", str(keytab))
     token = realm.token(f"{service}/localhost")
     refused = make().accept(relabelled(token, service.encode(), b"HTTP"))
     assert refused.reason is Reason.WRONG_SERVICE

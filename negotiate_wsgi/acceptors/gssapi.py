@@ -32,12 +32,14 @@ from negotiate_wsgi.identity import identity_of_ticket
 from negotiate_wsgi.reasons import Reason
 from negotiate_wsgi.wire.ticket import Ticket
 
-# What the library says where it has tried the key of one SPN alone.
-_ONE_KEY = re.compile(
-    "Cannot find key for|Cannot decrypt ticket for|Service key not available"
+# What the library says where no key that it was given fits.
+_NO_KEY_FITS = re.compile(
+    "Request ticket server|Cannot find key for|Cannot decrypt ticket for"
+    "|Service key not available"
 )
-# What it says where it has tried several.
-_SEVERAL_KEYS = re.compile("Request ticket server")
+_NO_SUCH_KEY = re.compile("Cannot find key for|Service key not available")
+# Bytes of a token with which few keys are tried: no user in less than 1000 groups has it.
+_LARGE = 16 * 1024
 
 
 class GssapiAcceptor(KeytabAcceptor):
@@ -105,27 +107,46 @@ class GssapiAcceptor(KeytabAcceptor):
     def _accept(
         self, keys: Keys, ticket: Ticket | None, token: bytes
     ) -> Accepted | Refused:
-        if ticket and ticket.spn in keys.memory:
+        memory = keys.of_spn.get(ticket.spn) if ticket else None
+        if ticket and memory:
             try:
-                return self._accept_with(keys, ticket.spn, token)
+                return self._accept_with(keys, memory, token, ticket.spn)
             except self._library.GSSError as error:
-                # Another key of ours may be the one.
-                if not _ONE_KEY.match(self._library.text_of(error)):
-                    raise
-        objection = self.target.objection(ticket)
-        if objection:
-            return objection
-        accepted = self._accept_with(keys, None, token)
+                accepted = self._accept_with_others(keys, memory, token, error)
+        else:
+            objection = self.target.objection(ticket)
+            if objection:
+                return objection
+            several = keys.few if len(token) > _LARGE else keys.several
+            accepted = self._accept_with(keys, several, token)
         return (
             self.target.check(accepted) if isinstance(accepted, Accepted) else accepted
         )
 
-    def _accept_with(
-        self, keys: Keys, spn: str | None, token: bytes
+    def _accept_with_others(
+        self, keys: Keys, memory: bytes, token: bytes, error: Exception
     ) -> Accepted | Refused:
-        """The same with the key of *spn*, or where that is None with several."""
+        """The same where *error* says that the key that the ticket names does not fit.
+
+        Its kvno may be another one in the keytab, or a key of another SPN may be the one.
+        """
+        text = self._library.text_of(error)
+        if _NO_SUCH_KEY.match(text):  # of this kvno and enctype
+            try:
+                return self._accept_with(keys, memory, token)
+            except self._library.GSSError as problem:
+                error = problem
+                text = self._library.text_of(problem)
+        if len(token) > _LARGE or not _NO_KEY_FITS.match(text):
+            raise error
+        return self._accept_with(keys, keys.few, token)
+
+    def _accept_with(
+        self, keys: Keys, memory: bytes, token: bytes, spn: str | None = None
+    ) -> Accepted | Refused:
+        """The same with the key of *spn* in *memory*, or with each if that is None."""
         library = self._library
-        result = library.accept(token, self._credential(keys, spn))
+        result = library.accept(token, self._credential(keys, memory, spn))
         if result.more_steps or result.mech != library.mechanism:
             return Refused(Reason.NEEDS_ANOTHER_LEG, "the negotiation is not complete")
         principal = library.name(result.initiator_name)
@@ -162,17 +183,21 @@ class GssapiAcceptor(KeytabAcceptor):
             raise fault
         return KEYS_OF_GSSPROXY
 
-    def _credential(self, keys: Keys, spn: str | None) -> Any:
+    def _credential(self, keys: Keys, memory: bytes, spn: str | None) -> Any:
         """This thread's: one that threads share would have them wait for each other."""
         if keys is KEYS_OF_GSSPROXY:
-            return self._library.credential(keys, None)  # It may have been restarted.
+            return self._library.credential(
+                keys, memory, spn
+            )  # It may have been restarted.
         local = self._of_thread
         if getattr(local, "version", None) is not keys.version:
             local.version = keys.version
             local.credentials = {}
-        credential = local.credentials.get(spn)
+        which = spn or memory
+        credential = local.credentials.get(which)
         if credential is None:
-            credential = local.credentials[spn] = self._library.credential(keys, spn)
+            credential = self._library.credential(keys, memory, spn)
+            local.credentials[which] = credential
         return credential
 
     def _refused(self, error: Any, keys: Keys, ticket: Ticket | None) -> Refused:
@@ -191,10 +216,9 @@ class GssapiAcceptor(KeytabAcceptor):
             self._library.context()
             return Refused(Reason.UNSUPPORTED_MECHANISM, text)
         refused = classify(error.maj_code, majors, text, ticket)
-        if not ticket or not keys.keytab.keys or not _SEVERAL_KEYS.match(text):
+        if not ticket or not keys.keytab.keys or not _NO_KEY_FITS.match(text):
             return refused
-        # It has tried a choice of the keytab's keys, and says that those it was not
-        # given are not there.
+        # It was given a choice of the keytab's keys, and says that the others are missing.
         objection = ticket.objection(keys.keytab, ticket.spn.partition("/")[0])
         reason = objection.reason if objection else Reason.WRONG_KEY
         detail = objection.detail if objection else text
@@ -202,7 +226,7 @@ class GssapiAcceptor(KeytabAcceptor):
 
 
 class _Expiry:
-    """Tells when the ticket of a context ends: asked for only where a session begins."""
+    """Tells when a context's ticket ends: asked for only where a session begins."""
 
     __slots__ = ("_context", "_end", "_library")
 

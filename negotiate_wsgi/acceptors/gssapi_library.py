@@ -21,24 +21,33 @@ from negotiate_wsgi.exceptions import ConfigurationError
 from negotiate_wsgi.wire.keytab import Key, Keytab, mark_of
 from negotiate_wsgi.wire.names import name_of_enctype
 
-_TRIED = 64  # keys of one encryption type, where a ticket names none of ours
+# Keys of one encryption type that are tried beside those that a ticket names.
+_SEVERAL = 64
+_FEW = 8
+# Characters of a text of the library's: an SPN as long as a token may stand in it.
+_TEXT = 2000
 _NEEDED = ("acquire_cred_from", "set_neg_mechs", "krb5_export_lucid_sec_context")
 _numbers = itertools.count()
 
 
 @dataclass(frozen=True)
 class Keys:
-    """The keys of one version of a keytab, in keytabs in memory.
+    """The keys of one version of a keytab, in keytabs in memory, which have these names.
 
     :param keytab: what they were read from.
     :param version: another object for each version.
-    :param memory: for each SPN of ours a keytab with its keys alone; for None a keytab
-        of distinct keys, ours first.
+    :param of_spn: for each SPN of ours, a keytab with its keys alone.
+    :param several: distinct keys, ours first: for a ticket that names none of ours.
+    :param few: the first of these: for a ticket that names one of ours that does not fit.
+    :param handles: keep the keytabs alive.
     """
 
     keytab: Keytab
     version: tuple[object, ...]
-    memory: dict[str | None, Any] = field(repr=False)
+    of_spn: dict[str, bytes] = field(default_factory=dict)
+    several: bytes = b""
+    few: bytes = b""
+    handles: list[Any] = field(default_factory=list, repr=False)
 
     def current(self) -> Keytab:
         """What they were read from."""
@@ -46,7 +55,7 @@ class Keys:
 
 
 #: Where gssproxy accepts for us: no key is ours to read.
-KEYS_OF_GSSPROXY = Keys(KEYTAB_OF_GSSPROXY, ("gssproxy",), {})
+KEYS_OF_GSSPROXY = Keys(KEYTAB_OF_GSSPROXY, ("gssproxy",))
 
 
 class Library:
@@ -58,8 +67,8 @@ class Library:
 
         if not all(hasattr(raw, name) for name in _NEEDED):
             raise ConfigurationError(
-                "python-gssapi was built with a GSSAPI library other than MIT's, such as Heimdal's: "
-                "GssapiAcceptor needs MIT krb5 (apt-get install libkrb5-dev, then "
+                "python-gssapi was built with a GSSAPI library other than MIT's, such as "
+                "Heimdal's: GssapiAcceptor needs MIT krb5 (apt-get install libkrb5-dev, then "
                 "pip install --force-reinstall --no-binary :all: gssapi)"
             )
         self._krb5 = krb5
@@ -105,39 +114,47 @@ class Library:
         others = [
             (key, entry) for key, entry in entries if not target.admits(key.principal)
         ]
-        memory: dict[str | None, Any] = {None: self._memory(context)}
+        by_spn: dict[str, list[Any]] = {}
         for key, entry in ours:
-            if key.principal not in memory:
-                memory[key.principal] = self._memory(context)
-            self._add(context, memory[key.principal], entry)
-        for entry in _distinct([*ours, *others]):
-            self._add(context, memory[None], entry)
-        return Keys(keytab, version, memory)
-
-    def _memory(self, context: Any) -> Any:
-        name = f"MEMORY:negotiate-wsgi-{next(_numbers)}"
-        return self._krb5.kt_resolve(context, name.encode())
-
-    def _add(self, context: Any, memory: Any, entry: Any) -> None:
-        self._krb5.kt_add_entry(
-            context, memory, entry.principal, entry.kvno, entry.timestamp, entry.key
+            by_spn.setdefault(key.principal, []).append(entry)
+        handles: list[Any] = []
+        put = functools.partial(self._put_in_memory, context, handles)
+        return Keys(
+            keytab,
+            version,
+            of_spn={spn: put(found) for spn, found in by_spn.items()},
+            several=put(_distinct(_SEVERAL, [*ours, *others])),
+            few=put(_distinct(_FEW, [*ours, *others])),
+            handles=handles,
         )
 
-    def credential(self, keys: Keys, spn: str | None) -> Any:
-        """To accept with, for Kerberos alone, inside SPNEGO, too. Raises
-        `AcceptorError`.
+    def _put_in_memory(
+        self, context: Any, handles: list[Any], entries: Iterable[Any]
+    ) -> bytes:
+        name = b"MEMORY:negotiate-wsgi-%d" % next(_numbers)
+        memory = self._krb5.kt_resolve(context, name)
+        for entry in entries:
+            self._krb5.kt_add_entry(
+                context, memory, entry.principal, entry.kvno, entry.timestamp, entry.key
+            )
+        handles.append(memory)
+        return name
 
-        :param spn: None for every key in ``keys.memory[None]``.
+    def credential(self, keys: Keys, memory: bytes, spn: str | None) -> Any:
+        """To accept with, for Kerberos alone, in SPNEGO, too. Raises `AcceptorError`.
+
+        :param memory: the name of one of the keytabs in *keys*.
+        :param spn: whose key in it is to be tried; None for each.
         """
         raw = self._raw
-        mechanisms = [self.mechanism, self._spnego]
         # A Kerberos principal as it is: a host-based name would be looked up in DNS.
         name = raw.import_name(spn.encode(), self._principal) if spn else None
+        mechanisms = [self.mechanism, self._spnego]
         try:
             if keys is KEYS_OF_GSSPROXY:
-                acquired = raw.acquire_cred(name, mechs=mechanisms, usage="accept")
+                acquired = raw.acquire_cred(None, mechs=mechanisms, usage="accept")
             else:
-                store = {b"keytab": b"MEMORY:" + keys.memory[spn].name}
+                store = {b"keytab": memory}
                 acquired = raw.acquire_cred_from(
                     store, name, mechs=mechanisms, usage="accept"
                 )
@@ -152,7 +169,10 @@ class Library:
     def text_of(self, error: Any) -> str:
         """What krb5 says of an error."""
         texts = error.get_all_statuses(error.min_code, False) or [""]
-        return str(texts[0]).rstrip("\0")  # gssproxy sends a text's end, too
+        text = str(texts[0]).rstrip("\0")  # gssproxy sends a text's end, too
+        if len(text) > _TEXT:
+            text = f"{text[: _TEXT // 2]}…{text[-_TEXT // 2 :]}"
+        return text
 
     def name(self, name: Any) -> str:
         return str(self._raw.display_name(name, name_type=False).name.decode())
@@ -193,13 +213,11 @@ def _key(entry: Any) -> Key:
     return Key(str(entry.principal), entry.kvno, name_of_enctype(key.enctype), mark)
 
 
-def _distinct(entries: Iterable[tuple[Key, Any]]) -> Iterator[Any]:
-    """Those whose key no entry before them has, at most `_TRIED` of each encryption
-    type.
-    """
+def _distinct(limit: int, entries: Iterable[tuple[Key, Any]]) -> Iterator[Any]:
+    """Those whose key no entry before them has, *limit* of each encryption type."""
     seen: dict[str, set[int]] = {}
     for key, entry in entries:
         marks = seen.setdefault(key.enctype, set())
-        if key.mark not in marks and len(marks) < _TRIED:
+        if key.mark not in marks and len(marks) < limit:
             marks.add(key.mark)
             yield entry

@@ -98,5 +98,5 @@ class Libkrb5:
 
 
 def release(found: Any) -> None:
-    """Give back one reference to *found* that an extension module has kept by mistake."""
+    """Give back a reference to *found* that an extension module kept by mistake."""
     ctypes.pythonapi.Py_DecRef(ctypes.py_object(found))

@@ -9,7 +9,7 @@ from typing import Protocol
 from negotiate_wsgi.identity import Identity
 from negotiate_wsgi.reasons import Refusal
 
-#: What an acceptor answers for "no" is what the application reads as ``negotiate_wsgi.refusal``.
+#: An acceptor's "no" is what the application reads as ``negotiate_wsgi.refusal``.
 Refused = Refusal
 
 

@@ -163,8 +163,9 @@ def _use_keytab(acceptor: PykerberosAcceptor, keytab: str) -> None:
         other = _keytab_in_use_beside(keytab)
     if other:
         raise ConfigurationError(
-            f"keytab={keytab!r}, but {other!r} is in use: pykerberos has one keytab for the whole "
-            "process. Merge them with ktutil, or write acceptor=GssapiAcceptor(keytab=...)"
+            f"keytab={keytab!r}, but {other!r} is in use: pykerberos has one keytab for "
+            "the whole process. Merge them with ktutil, or write "
+            "acceptor=GssapiAcceptor(keytab=...)"
         )
     _named_keytabs[acceptor] = keytab
     os.environ["KRB5_KTNAME"] = keytab
@@ -193,8 +194,8 @@ def _leaks_error_arguments() -> bool:
     arguments.
 
     pykerberos 1.2.4 does: about 500 bytes for each refused token, and anybody can send
-    those. A failure of its own is compared with one from Python, so a build that is
-    mended is left alone.
+    those. A failure of its own is compared with one from Python, so a build without
+    the leak is left alone.
     """
 
     def fail_in_c() -> None:

@@ -14,7 +14,8 @@ from negotiate_wsgi.wire.ticket import Ticket
 # them.
 _NO_CREDENTIAL = 7 << 16
 _FAILURE = 13 << 16
-_NO_MECHANISM = "SPNEGO cannot find mechanisms to negotiate"  # with _FAILURE where krb5.conf is damaged
+# With _FAILURE where krb5.conf is damaged.
+_NO_MECHANISM = "SPNEGO cannot find mechanisms to negotiate"
 _BY_MAJOR = {
     1 << 16: Reason.UNSUPPORTED_MECHANISM,  # GSS_S_BAD_MECH
     9 << 16: Reason.MALFORMED,  # GSS_S_DEFECTIVE_TOKEN
@@ -111,7 +112,7 @@ def classify(
 
 
 def uses_gssproxy() -> bool:
-    """Whether gssproxy accepts for this process, with keys that only gssproxy can read."""
+    """Whether gssproxy accepts for this process, with keys that it alone can read."""
     return os.environ.get("GSS_USE_PROXY", "").lower() in ("1", "on", "true", "yes")
 
 
@@ -124,7 +125,10 @@ def krb5_conf_fault() -> AcceptorError:
 
 def gssproxy_fault() -> AcceptorError:
     """The fault where neither a keytab nor gssproxy has a key for this process."""
-    fault = f"gssproxy gives uid {os.geteuid()} no key to accept with, and it can read none itself"
+    fault = (
+        f"gssproxy gives uid {os.geteuid()} no key to accept with, "
+        "and there is no keytab that it can read itself"
+    )
     return AcceptorError(Reason.KEYTAB_UNUSABLE, fault)
 
 

@@ -47,7 +47,7 @@ class Target:
         for name in names:
             if not isinstance(name, str) or not re.fullmatch(r"[\w.-]+", name):
                 raise ConfigurationError(
-                    f"hostname={name!r}: write the host name alone, such as 'www.example.com'"
+                    f"hostname={name!r}: write its name alone, such as 'www.example.com'"
                 )
         if not names:
             raise ConfigurationError(
@@ -78,7 +78,7 @@ class Target:
         return Refused(Reason.WRONG_SERVICE, detail, spn=ticket.spn)
 
     def fault(self, keytab: Keytab) -> AcceptorError | None:
-        """Why no ticket can ever be for us: *keytab* has no key that may open the door."""
+        """Why no ticket can be for us: *keytab* has no key that may open the door."""
         principals = list(dict.fromkeys(key.principal for key in keytab.keys))
         if any(map(self.admits, principals)):
             return None
@@ -112,7 +112,7 @@ class KeytabAcceptor:
     keys: str
 
 
-#: Acceptors that take the keytab that ``KRB5_KTNAME`` names, as far as they are still in use.
+#: Acceptors that take the keytab that ``KRB5_KTNAME`` names, while they are in use.
 of_the_environment: WeakSet[KeytabAcceptor] = WeakSet()
 
 

@@ -1,1 +1,1 @@
-"""Bytes to values and back. Pure: no C, no I/O of requests, nothing of third parties."""
+"""Bytes to values and back. Pure: no C, no I/O, nothing of third parties."""

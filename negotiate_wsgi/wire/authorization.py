@@ -28,7 +28,7 @@ from negotiate_wsgi.wire.negotiation import (
 
 CHALLENGE = "Negotiate"
 
-#: Largest token in bytes. Windows itself stops at 48 KB (MaxTokenSize) and advises against more.
+#: Largest token in bytes. Windows itself stops at 48 KB (MaxTokenSize).
 MAX_TOKEN = 64 * 1024
 _LONGEST = len("Negotiate ") + MAX_TOKEN * 4 // 3 + 4  # characters of the header
 
@@ -92,13 +92,13 @@ def token_size(authorization: str | None) -> int:
 
 
 def write_token(token: bytes) -> str:
-    """The value of a ``WWW-Authenticate`` header that carries *token* to the initiator."""
+    """The value of a ``WWW-Authenticate`` header that carries *token*."""
     return f"{CHALLENGE} {b2a_base64(token, newline=False).decode()}"
 
 
 @by_beginning
 def screen(token: bytes) -> tuple[Refusal | None, int]:
-    """None for SPNEGO whose first offer is Kerberos, and for bare krb5; else why not."""
+    """None for bare krb5 and for SPNEGO that offers it first; else why not."""
     if token.startswith(b"NTLMSSP\0"):
         return Refusal(Reason.NTLM, "a bare NTLM token"), 0
     if token.startswith(b"\xa1"):

@@ -7,8 +7,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-#: RFC 3961 section 8 and IANA's registry "Kerberos Encryption Type Numbers", in the spelling
-#: of MIT's klist.
+#: RFC 3961 section 8 and IANA's registry "Kerberos Encryption Type Numbers", in the
+#: spelling of MIT's klist.
 _ENCTYPES = {
     1: "des-cbc-crc",
     2: "des-cbc-md4",

@@ -105,7 +105,7 @@ def _ticket_in(token: bytes) -> tuple[Ticket | None, int]:
 
 
 def _read_ap_req(reader: Reader) -> tuple[Ticket, int]:
-    """The ticket of an AP-REQ (RFC 4120 section 5.5.1), and where its clear text ends."""
+    """An AP-REQ's ticket (RFC 4120 section 5.5.1), and where its clear text ends."""
     outer = reader.enter(application(14))
     reader.finish()
     request = outer.enter(SEQUENCE)

@@ -11,12 +11,6 @@ from pathlib import Path
 
 _CONFIGURATION = Path("/etc/gssproxy")
 _PATIENCE = 2  # seconds
-_YES = ("1", "on", "true", "yes")  # case does not matter to it
-
-
-def is_used() -> bool:
-    """Whether this process is to ask it."""
-    return os.environ.get("GSS_USE_PROXY", "").lower() in _YES
 
 
 def plugin_files() -> list[Path]:

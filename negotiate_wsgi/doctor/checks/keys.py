@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from negotiate_wsgi.doctor import gssproxy
+from negotiate_wsgi.acceptors.status import uses_gssproxy
 from negotiate_wsgi.doctor.acceptor import open_acceptor, tries_every_key
 from negotiate_wsgi.doctor.finding import Finding, check, ok, problem, warning
 from negotiate_wsgi.doctor.setup import SOME_HOST, Setup, host_of
@@ -18,7 +18,7 @@ _MANY = 32
 @check("NW007", "SPNs in the keytab", after={"NW005"})
 def spns(setup: Setup) -> Iterator[Finding]:
     """There is a key for the service on each host, in the same case."""
-    if gssproxy.is_used():
+    if uses_gssproxy():
         return  # Nobody else can see the keys, which the checks after this one need.
     hosts = {host_of(spn) for spn in setup.spns}
     wanted = setup.hosts or tuple(hosts) or (SOME_HOST,)
@@ -97,7 +97,7 @@ def kvno(setup: Setup) -> Iterator[Finding]:
 @check("NW018", "number of keys", after={"NW001", "NW005"})
 def number(setup: Setup) -> Iterator[Finding]:
     """There are few, where each token is tried with every one of them."""
-    if gssproxy.is_used():
+    if uses_gssproxy():
         return
     count = len(setup.keytab.keys)
     acceptor = open_acceptor(setup.acceptor, setup.service, None, None)

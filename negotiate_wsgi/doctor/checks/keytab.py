@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from negotiate_wsgi.acceptors.insight import name_of_keytab, read_keytab
+from negotiate_wsgi.acceptors.status import uses_gssproxy
 from negotiate_wsgi.doctor import gssproxy
 from negotiate_wsgi.doctor.finding import Finding, check, ok, problem, warning
 from negotiate_wsgi.doctor.setup import SOME_HOST, Setup
@@ -23,7 +24,7 @@ _ELSEWHERE = "/etc/http.keytab"
 @check("NW005", "keytab")
 def keytab(setup: Setup) -> Iterator[Finding]:
     """This user can read it, along its whole path, and there are keys in it."""
-    if gssproxy.is_used():
+    if uses_gssproxy():
         yield ok(f"gssproxy has it; {_us()} need not read it")
         return
     try:
@@ -121,7 +122,7 @@ def _export_anew(setup: Setup) -> str:
 @check("NW006", "keytab's privacy", after={"NW005"})
 def privacy(setup: Setup) -> Iterator[Finding]:
     """Nobody else can read it, or put another in its place."""
-    if gssproxy.is_used():
+    if uses_gssproxy():
         return
     path = Path(setup.keytab.path).absolute()
     if path.stat().st_mode & stat.S_IRWXO:

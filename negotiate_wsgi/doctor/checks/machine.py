@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from negotiate_wsgi.acceptors.insight import read_keytab
+from negotiate_wsgi.acceptors.status import uses_gssproxy
 from negotiate_wsgi.doctor import gssproxy
 from negotiate_wsgi.doctor.acceptor import open_acceptor, version_of
 from negotiate_wsgi.doctor.client import ClientError, default_realm
@@ -115,7 +116,7 @@ def _write(path: str, setup: Setup) -> str:
 @check("NW017", "gssproxy")
 def proxy(setup: Setup) -> Iterator[Finding]:
     """Where GSS_USE_PROXY says so, its plugin is loaded, and it answers."""
-    if not gssproxy.is_used():
+    if not uses_gssproxy():
         yield ok("not used")
         return
     if not gssproxy.is_loaded():

@@ -18,12 +18,12 @@ EDITS = st.lists(
 )
 # The same examples in each run: what is new is looked for by tests/siege.
 MANY = settings(
-    max_examples=2000,
+    max_examples=1000,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     derandomize=True,
 )
-SOME = settings(MANY, max_examples=500)
+SOME = settings(MANY, max_examples=250)
 PRINCIPALS = st.text(st.sampled_from("aé/@\\ :.\n"), max_size=12)
 
 
@@ -121,7 +121,7 @@ def test_a_token_near_a_genuine_one(realm, make):
     judge, genuine = make(), [realm.token() for _ in range(50)]
     relabelled = realm.token("host/localhost").replace(b"\x04host", b"\x04HTTP", 1)
 
-    @settings(MANY, max_examples=1500)
+    @settings(MANY, max_examples=750)
     @given(st.integers(0, 50), EDITS)
     def near(which, edits):
         token = (relabelled, *genuine)[which]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from negotiate_wsgi.doctor.explain import Explanation, explain
 from negotiate_wsgi.request.environ import authorization_of, get_identity, get_refusal
-from negotiate_wsgi.request.responses import frame
+from negotiate_wsgi.request.pages import frame
 from negotiate_wsgi.wire.authorization import CHALLENGE
 
 if TYPE_CHECKING:

@@ -290,9 +290,10 @@ def browse(realm, playwright, tmp_path):
     """Opens a browser with a profile of its own, which has met Negotiate before unless it is new."""
     contexts = []
 
-    def open_browser(new=False, **options):
+    def open_browser(new=False, preferences=None, **options):
         profile = tmp_path / f"profile-{len(contexts)}"
-        profile.mkdir()
+        (profile / "Default").mkdir(parents=True)
+        (profile / "Default" / "Preferences").write_text(json.dumps(preferences or {}))
         if not new:
             seen = {"net": {"received_http_auth_negotiate_headers": True}}
             (profile / "Local State").write_text(json.dumps(seen))

@@ -32,6 +32,21 @@ OLD_KEY = b"\xff older, and not text, but long enough"
 #: What a browser asks for.
 HTML = [("Accept", "text/html,application/xhtml+xml,*/*;q=0.8")]
 
+#: The preferences of a Firefox that signs on to localhost, and calls nobody else.
+FIREFOX = {
+    "network.negotiate-auth.trusted-uris": "http://localhost",
+    "app.normandy.enabled": False,
+    "app.update.enabled": False,
+    "browser.aboutwelcome.enabled": False,
+    "browser.shell.checkDefaultBrowser": False,
+    "datareporting.policy.dataSubmissionEnabled": False,
+    "extensions.getAddons.cache.enabled": False,
+    "network.captive-portal-service.enabled": False,
+    "network.connectivity-service.enabled": False,
+    "services.settings.server": "http://localhost:1",
+    "toolkit.telemetry.enabled": False,
+}
+
 
 def der(tag, *parts):
     content = b"".join(parts)

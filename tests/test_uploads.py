@@ -18,7 +18,7 @@ import requests
 import requests_gssapi
 import sites
 from conftest import FLAGS
-from helpers import wait_until
+from helpers import FIREFOX, wait_until
 
 SIZES = [1_500_000, 3_000_000, 8_000_000, 20_000_000] * 3  # bytes
 EXPECTED = [f"{size} bytes from alice@EXAMPLE.TEST" for size in SIZES]
@@ -27,19 +27,6 @@ JAAS = """com.sun.security.jgss.krb5.initiate {
     com.sun.security.auth.module.Krb5LoginModule required useTicketCache=true doNotPrompt=true;
 };
 """
-FIREFOX = {
-    "network.negotiate-auth.trusted-uris": "http://localhost",
-    "app.normandy.enabled": False,
-    "app.update.enabled": False,
-    "browser.aboutwelcome.enabled": False,
-    "browser.shell.checkDefaultBrowser": False,
-    "datareporting.policy.dataSubmissionEnabled": False,
-    "extensions.getAddons.cache.enabled": False,
-    "network.captive-portal-service.enabled": False,
-    "network.connectivity-service.enabled": False,
-    "services.settings.server": "http://localhost:1",
-    "toolkit.telemetry.enabled": False,
-}
 
 
 def of_requests(site, directory, playwright):

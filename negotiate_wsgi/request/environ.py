@@ -38,11 +38,14 @@ def cleanse(environ: WSGIEnvironment, user_key: str | None = None) -> object:
     environ.pop(AUTH_TYPE, None)
     if user_key:
         environ.pop(user_key, None)
-    if _PREFIX in " ".join(
-        environ
-    ):  # many times faster than to look at each key, on every request
+    # Many times faster than to look at each key, on every request.
+    if _PREFIX in " ".join(environ):
+        request_id = environ.get(REQUEST_ID)
         for key in [key for key in environ if key.startswith(_PREFIX)]:
             del environ[key]
+        if request_id and isinstance(verdict, Verdict):
+            # A layer above has told of the token under this id.
+            environ[REQUEST_ID] = request_id
     return verdict
 
 

@@ -133,6 +133,19 @@ def test_everything_else_has_its_reason(token, reason):
     assert read_token(negotiate(token)) == refusal
 
 
+def test_a_mechanism_is_named_in_words():
+    told = {
+        "NTLM, framed": "NTLM (1.3.6.1.4.1.311.2.2.10)",
+        "IAKERB inside SPNEGO": "IAKERB (1.3.6.1.5.2.5) inside SPNEGO's offer of Kerberos",
+    }
+    for case, words in told.items():
+        assert words in screen(REFUSED[case][0]).detail
+    unknown = der(
+        0x60, bytes.fromhex("06042a038d20")
+    )  # base 128: 0x8d20 is 13 * 128 + 32
+    assert screen(unknown).detail == "the mechanism is 1.2.3.1696"
+
+
 def test_every_cut_is_refused():
     for length in range(len(GOOD)):
         assert screen(GOOD[:length]), f"cut after {length} bytes"

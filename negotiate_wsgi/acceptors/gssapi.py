@@ -27,7 +27,7 @@ from negotiate_wsgi.acceptors.status import (
     uses_gssproxy,
 )
 from negotiate_wsgi.acceptors.target import KeytabAcceptor, Target, of_the_environment
-from negotiate_wsgi.exceptions import AcceptorError, ConfigurationError
+from negotiate_wsgi.exceptions import ConfigurationError
 from negotiate_wsgi.identity import identity_of_ticket
 from negotiate_wsgi.reasons import Reason
 from negotiate_wsgi.wire.ticket import Ticket
@@ -168,20 +168,15 @@ class GssapiAcceptor(KeytabAcceptor):
         try:
             status = os.stat(path)
         except OSError:
-            return self._without_a_keytab(keytab_fault(path))
+            return _without_a_keytab(path)
         version = (path, status.st_mtime_ns, status.st_ino, status.st_size)
         keys = self._keys
         if keys and keys.version == version:
             return keys
         if not os.access(path, os.R_OK):
-            return self._without_a_keytab(keytab_fault(path))
+            return _without_a_keytab(path)
         self._keys = self._library.read_keys(path, version, self.target)
         return self._keys
-
-    def _without_a_keytab(self, fault: AcceptorError) -> Keys:
-        if not uses_gssproxy():
-            raise fault
-        return KEYS_OF_GSSPROXY
 
     def _credential(self, keys: Keys, memory: bytes, spn: str | None) -> Any:
         """This thread's: one that threads share would have them wait for each other."""
@@ -223,6 +218,13 @@ class GssapiAcceptor(KeytabAcceptor):
         reason = objection.reason if objection else Reason.WRONG_KEY
         detail = objection.detail if objection else text
         return replace(refused, reason=reason, detail=detail)
+
+
+def _without_a_keytab(path: str) -> Keys:
+    """Those of gssproxy, if it accepts for us. Raises `AcceptorError` if not."""
+    if uses_gssproxy():
+        return KEYS_OF_GSSPROXY
+    raise keytab_fault(path)
 
 
 class _Expiry:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-#: Characters of the header that are looked at: twice what servers take by default.
-LOOKED_AT = 16 * 1024
+#: Characters of the header that are looked at: what servers take of one by default.
+LOOKED_AT = 8 * 1024
 _NAMES_LOOKED_AT = 32
-_MOST = 8  # of one name: each costs a signature to verify, and anybody can send them
+_MOST = 4  # of one name: each costs a signature to verify, and anybody can send them
 
 
 def cookie_values(header: str, name: str) -> Iterator[str]:

@@ -41,6 +41,13 @@ _START = "flask_adapter.start_response"
 _REFUSALS: dict[int, type[HTTPException]] = {401: Unauthorized, 403: Forbidden}
 #: What a page of the app's own for a refusal needs from ours: without the challenge, no browser
 #: would ever sign on.
+_MOST_GUARDS = 256  # of views; a lambda made for each request would add one each time
+#: What stays of a refusal in the environ, whoever catches it.
+_HANDED_ON = (
+    "negotiate_wsgi.refusal",
+    "negotiate_wsgi.verdict",
+    "negotiate_wsgi.request_id",
+)
 _OF_A_REFUSAL = ("WWW-Authenticate", "Cache-Control", "Set-Cookie")
 _OPTIONS = set(inspect.signature(NegotiateMiddleware).parameters) - {"app"}
 
@@ -88,50 +95,62 @@ def requires_authentication(
         or 403.
     :raises ConfigurationError: the view takes no argument for the principal.
     """
+    _check(authorize)
     guarded = functools.partial(_guarded, authorize=authorize)
     return guarded(view) if view else guarded
+
+
+def _check(authorize: Authorize | None) -> None:
+    """At import, and not at the first request."""
+    if authorize is None:
+        return
+    if not callable(authorize) or inspect.iscoroutinefunction(authorize):
+        raise ConfigurationError("authorize= takes a plain callable(identity) -> bool")
 
 
 def _guarded(
     view: Callable[..., Any], authorize: Authorize | None
 ) -> Callable[..., Any]:
-    _need_a_parameter(view)
+    names = _names_of_parameters(view)
+    is_method = names[:1] == ["self"]
 
     @functools.wraps(view)
     def guarded_view(*args: Any, **kwargs: Any) -> Any:
         identity = _Guards.of(current_app).ask(authorize)
-        bound = 1 if args and isinstance(args[0], View) else 0
         run = current_app.ensure_sync(view)
-        return run(*args[:bound], identity.principal, *args[bound:], **kwargs)
+        if is_method or (args and isinstance(args[0], View)):
+            return run(args[0], identity.principal, *args[1:], **kwargs)
+        return run(identity.principal, *args, **kwargs)
 
     return guarded_view
 
 
-def _need_a_parameter(view: Callable[..., Any]) -> None:
-    """Raises `ConfigurationError` where *view* cannot take the principal.
+def _names_of_parameters(view: Callable[..., Any]) -> list[str]:
+    """Of those that a value may be given to by position.
 
-    At import, and not at the first request of somebody who has signed on.
+    Raises `ConfigurationError` where none is left for the principal: at import, and not
+    at the first request of somebody who has signed on.
     """
     try:
         parameters = inspect.signature(view).parameters.values()
     except (TypeError, ValueError):
-        return
-    names = [
-        p.name
-        for p in parameters
-        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-    ]
-    if any(p.kind is p.VAR_POSITIONAL for p in parameters) or len(names) > (
-        "self" in names[:1]
-    ):
-        return
-    if view.__qualname__.startswith("View.as_view."):
+        return []
+    by_position = (
+        inspect.Parameter.POSITIONAL_ONLY,
+        inspect.Parameter.POSITIONAL_OR_KEYWORD,
+        inspect.Parameter.VAR_POSITIONAL,
+    )
+    names = [p.name for p in parameters if p.kind in by_position]
+    if names and names != ["self"]:
+        return names
+    called = getattr(view, "__qualname__", repr(view))
+    if called.startswith("View.as_view."):
         raise ConfigurationError(
-            "decorators = [requires_authentication] of a class has no way to pass the principal: "
-            "decorate its methods, such as def get(self, user)"
+            "decorators = [requires_authentication] of a class has no way to pass the "
+            "principal: decorate its methods, such as def get(self, user)"
         )
     raise ConfigurationError(
-        f"{view.__qualname__} has no parameter for the principal: write def {view.__name__}(user)"
+        f"{called} has no parameter for the principal: write one, such as user"
     )
 
 
@@ -154,7 +173,8 @@ class _Guards:
 
     def configure(self, app: Flask, options: dict[str, Any]) -> None:
         config = app.config.get_namespace("NEGOTIATE_")
-        if unknown := (config | options).keys() - _OPTIONS:
+        unknown = (config | options).keys() - _OPTIONS
+        if unknown:
             raise ConfigurationError(f"no such option: {', '.join(sorted(unknown))}")
         self._of_views: dict[tuple[Authorize | None, bool], NegotiateMiddleware] = {}
         self._of_app = NegotiateMiddleware(
@@ -184,7 +204,7 @@ class _Guards:
         name = getattr(outer, "__qualname__", type(outer).__qualname__)
         _logger.warning(
             "%s wraps app.wsgi_app outside of init_kerberos(required=...): strangers reach it "
-            "without signing on. Call init_kerberos after it.",
+            "without signing on. Put it there before the first init_kerberos.",
             name,
         )
 
@@ -196,15 +216,16 @@ class _Guards:
 
     def ask(self, authorize: Authorize | None) -> Identity:
         """Pass the request through a view's guard: who is asking. Raises its refusal."""
-        if not hasattr(self, "_options"):  # the decorator alone
-            self.configure(current_app, {})
+        if not hasattr(self, "_options"):
+            self._configure_for_the_decorator_alone()
         environ = request.environ
-        if "stream" in vars(
-            request
-        ):  # someone has read from it, and it knows how much is left
+        if "stream" in vars(request):
+            # Someone has read from it, and it knows how much is left.
             environ["wsgi.input"] = request.stream
         guard = self._of_view(authorize, environ.get(_VOUCHED) is self)
         headers = Headers()
+        # A copy: who catches a refusal goes on as whom they were.
+        asked = environ.copy()
 
         def guarded(
             _copy: WSGIEnvironment, start_response: StartResponse
@@ -213,7 +234,7 @@ class _Guards:
                 headers[:] = lines
                 return start_response(status, lines, *exc_info)
 
-            return guard(environ, start)
+            return guard(asked, start)
 
         def finish(response: Response) -> Response:
             begin(response.status, list(response.headers))
@@ -221,12 +242,16 @@ class _Guards:
             return response
 
         refusal = Response.from_app(guarded, environ)
-        identity = get_identity(environ)
+        identity = get_identity(asked)
+        if "HTTP_AUTHORIZATION" not in asked:
+            environ.pop("HTTP_AUTHORIZATION", None)
         if identity is None:
+            environ.update((key, asked[key]) for key in _HANDED_ON if key in asked)
             after_this_request(functools.partial(_complete, refusal))
             raise _REFUSALS.get(refusal.status_code, InternalServerError)(
                 response=refusal
             )
+        environ.update(asked)
         begin = environ.pop(_START)
         after_this_request(finish)
         return identity
@@ -235,14 +260,36 @@ class _Guards:
         self, authorize: Authorize | None, vouched: bool
     ) -> NegotiateMiddleware:
         key = authorize, vouched
+        if len(self._of_views) > _MOST_GUARDS:
+            self._of_views.clear()
         if key not in self._of_views:
-            guard = NegotiateMiddleware(
-                _admit, **self._options | {"authorize": authorize}
-            )
             if not vouched:  # nobody has asked the app's own question yet
-                guard = NegotiateMiddleware(guard, **self._options)
-            self._of_views[key] = guard
+                authorize = _both(self._options.get("authorize"), authorize)
+            options = self._options | {"authorize": authorize}
+            self._of_views[key] = NegotiateMiddleware(_admit, **options)
         return self._of_views[key]
+
+    def _configure_for_the_decorator_alone(self) -> None:
+        self.configure(current_app, {})
+        if self._options.get("user_header"):
+            raise ConfigurationError(
+                "user_header= needs init_kerberos: views without the decorator would "
+                "believe whatever a client writes into that header"
+            )
+
+
+def _both(first: Authorize | None, second: Authorize | None) -> Authorize | None:
+    """Asks *first*, and where that says True *second*."""
+    if first is None or second is None:
+        return first or second
+
+    def authorize(identity: Identity) -> bool:
+        answer = first(identity)
+        if answer is not True:
+            return answer
+        return second(identity)
+
+    return authorize
 
 
 def _complete(refusal: Response, response: Response) -> Response:

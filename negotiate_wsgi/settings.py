@@ -87,7 +87,6 @@ def _protect(
         raise ConfigurationError(
             f"no such setting: {', '.join(map(spell, unknown))} (of {known})"
         )
-    _show_the_log(spell("log_level"), settings.get("log_level"))
     options = {
         name: _read(name, spell(name), value)
         for name, value in settings.items()
@@ -109,16 +108,20 @@ def _protect(
     if options.get("acceptor") is GssapiAcceptor:
         own = {key: options.pop(key) for key in _KEYS if key in options}
         options["acceptor"] = GssapiAcceptor(**own)
-    return NegotiateMiddleware(_import_app(spell("app"), app), **options)
+    guarded = NegotiateMiddleware(_import_app(spell("app"), app), **options)
+    # After the app has been imported, which may configure the log, or switch ours off.
+    _show_the_log(spell("log_level"), settings.get("log_level"))
+    return guarded
 
 
-def _show_the_log(name: str, level: str | None) -> None:
+def _show_the_log(name: str, level: str | int | None) -> None:
     """Let an administrator see why a browser was refused without configuring anything."""
     levels = logging.getLevelNamesMapping()
-    wanted = (level or "INFO").strip().upper()
+    wanted = str(level or "INFO").strip().upper()
     if wanted not in levels:
         raise ConfigurationError(f"{name}={level!r}: write one of {', '.join(levels)}")
     logger = logging.getLogger("negotiate_wsgi")
+    logger.disabled = False  # as logging.config leaves loggers that it does not know
     if level is None and logger.hasHandlers():
         return
     logger.setLevel(wanted)
@@ -143,19 +146,21 @@ def _need_free(
 
 def _read_session(name: str, path: str, options: dict[str, Any]) -> SessionCookie:
     try:
-        content = Path(path).read_bytes()
         mode = Path(path).stat().st_mode
+        is_open = stat.S_ISREG(mode) and mode & (stat.S_IROTH | stat.S_IWOTH)
+        content = b"" if is_open else Path(path).read_bytes()
     except OSError as exc:
         raise ConfigurationError(
             f"{name}={path!r} cannot be read: {exc.strerror}"
         ) from exc
-    if stat.S_ISREG(mode) and mode & (stat.S_IROTH | stat.S_IWOTH):
+    if is_open:
         raise ConfigurationError(
-            f"{name}={path!r} is open to every user of this machine: write chmod o-rwx {path}"
+            f"{name}={path!r} is open to every user of this machine: "
+            f"run chmod o-rwx {path}"
         )
     keys = [content]
     if content.isascii():
-        keys = content.split() or [b""]
+        keys = [line.strip() for line in content.splitlines() if line.strip()] or [b""]
     try:
         return SessionCookie(keys[0], fallbacks=keys[1:], **options)
     finally:

@@ -20,7 +20,9 @@ def test_cleanse_deletes_what_only_we_may_say_and_nothing_else():
         "negotiate_wsgi.identity": Identity("root@R"),
         "negotiate_wsgi.refusal": "x",
         "negotiate_wsgi.verdict": "handed down",
-        "negotiate_wsgi.anything": "x",
+        "negotiate_wsgi.session": "x",
+        "negotiate_wsgi.preflight": True,
+        "negotiate_wsgi.request_id": "x",
         "HTTP_REMOTE_USER": "header",
         "HTTP_AUTHORIZATION": "Basic YTpi",
         "negotiate": "x",
@@ -56,7 +58,20 @@ def test_a_header_that_the_app_trusts_is_ours_alone():
 
 
 @pytest.mark.parametrize(
-    "name", ["", "X User", "X:User", "Üser", "-", 1, "Authorization", "HOST"]
+    "name",
+    [
+        "",
+        "X User",
+        "X:User",
+        "Üser",
+        "-",
+        1,
+        "Authorization",
+        "HOST",
+        "Sec-Fetch-Site",
+        "X-Forwarded-For",
+        "Proxy-Authorization",
+    ],
 )
 def test_a_header_that_cannot_name_the_user(name):
     with pytest.raises(ConfigurationError, match="user_header="):

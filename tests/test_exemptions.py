@@ -106,6 +106,14 @@ def test_an_exempt_preflight_gets_status_and_headers_and_no_body(number):
     assert preflight(inner, paths=["/"]).body == b"the secret"
 
 
+def test_an_exempt_preflight_of_a_callable_of_ones_own_has_no_body_either():
+    exempt = unless(preflights=True)
+    [inner, _, _] = tells(b"secret")
+    guarded = site_of(inner=inner, required=lambda environ: exempt(environ))
+    answer = guarded.request("/", method="OPTIONS", headers=PREFLIGHT)
+    assert (answer.status, answer.body) == (200, b"")
+
+
 def test_an_exempt_preflight_of_a_204_and_the_apps_close():
     class Body(list):
         closed = 0

@@ -1,12 +1,14 @@
 """The identity in Flask's words, with real tickets."""
 
+import contextlib
 import io
 
 import pytest
 from flask import Blueprint, Flask, abort, request
 from flask.views import MethodView, View
-from helpers import ALICE, NTLM, NamedAcceptor, is_asked, negotiate, spnego
+from helpers import ALICE, KRB5, NTLM, NamedAcceptor, is_asked, negotiate, spnego
 from sites import WsgiSite
+from werkzeug.exceptions import Forbidden
 from werkzeug.wrappers import Response
 
 from flask_adapter import init_kerberos, requires_authentication
@@ -356,6 +358,98 @@ def test_the_apps_own_error_pages_see_a_refusal_and_the_browser_its_challenge(
     assert [name for name, _ in seen] == ["Unauthorized", "Forbidden"]
     assert seen[1][1].reason is Reason.NOT_AUTHORIZED
     assert site.request("/protected", realm.authorization()).status == 200
+
+
+def test_who_catches_a_refusal_goes_on_as_whom_they_were(realm, init):
+    app = make_app(init)
+
+    @requires_authentication(authorize=lambda identity: False)
+    def only_nobody(user):
+        return user
+
+    @app.route("/catching")
+    @requires_authentication
+    def catching(user):
+        with contextlib.suppress(Forbidden):
+            only_nobody()
+        return f"{user} {get_identity(request.environ).name} {request.remote_user}"
+
+    answer = WsgiSite(app).request("/catching", realm.authorization())
+    assert answer.text == "alice@EXAMPLE.TEST alice alice@EXAMPLE.TEST"
+
+
+def test_a_views_own_no_is_one_decision_with_the_decorator_alone():
+    decisions = []
+    options = {"ACCEPTOR": NamedAcceptor(ALICE), "ON_DECISION": decisions.append}
+    app = Flask(__name__)
+    app.config.update({f"NEGOTIATE_{name}": value for name, value in options.items()})
+
+    @app.route("/")
+    @requires_authentication(authorize=lambda identity: False)
+    def hello(user):
+        return user
+
+    assert WsgiSite(app).request("/", negotiate(spnego(KRB5))).status == 403
+    assert [decision.outcome for decision in decisions] == ["refused"]
+
+
+def test_both_questions_are_asked_and_answered_strictly():
+    for first, second, status in (
+        (True, True, 200),
+        (True, False, 403),
+        (False, True, 403),
+        ((False, "no"), True, 500),
+        (True, "yes", 500),
+    ):
+        app = Flask(__name__)
+        app.config["NEGOTIATE_ACCEPTOR"] = NamedAcceptor(ALICE)
+        app.config["NEGOTIATE_AUTHORIZE"] = lambda identity, answer=first: answer
+
+        @app.route("/")
+        @requires_authentication(authorize=lambda identity, answer=second: answer)
+        def hello(user):
+            return user
+
+        assert WsgiSite(app).request("/", negotiate(spnego(KRB5))).status == status
+
+
+def test_what_is_wrong_with_a_decorator_is_said_at_import():
+    async def ask(identity):
+        return True
+
+    for authorize in ("admins", 5, ask):
+        with pytest.raises(ConfigurationError, match="authorize="):
+            requires_authentication(authorize=authorize)
+
+
+def test_a_method_of_a_class_that_is_no_view_of_flasks(realm, init):
+    app = make_app(init)
+
+    class Pages:
+        name = "pages"
+
+        @requires_authentication
+        def index(self, user):
+            return f"{self.name} {user}"
+
+    app.add_url_rule("/pages", view_func=Pages().index)
+    answer = WsgiSite(app).request("/pages", realm.authorization())
+    assert answer.text == "pages alice@EXAMPLE.TEST"
+
+
+def test_a_header_that_the_app_trusts_needs_init_kerberos():
+    app = Flask(__name__)
+    app.config["NEGOTIATE_ACCEPTOR"] = NamedAcceptor(ALICE)
+    app.config["NEGOTIATE_USER_HEADER"] = "X-Remote-User"
+
+    @app.route("/")
+    @requires_authentication
+    def hello(user):
+        return user
+
+    app.testing = True  # Flask shows errors to its tests, and a stranger a 500
+    with pytest.raises(ConfigurationError, match="needs init_kerberos"):
+        app.test_client().get("/")
 
 
 def test_layers_outside_of_the_guard_are_named(caplog):

@@ -252,6 +252,19 @@ def test_a_bug_of_an_acceptor_leaves_no_token_in_the_locals_of_its_traceback():
             assert repr(GOOD)[2:-1] not in repr(value)
 
 
+def test_a_foreign_pages_token_is_not_left_for_the_403_page():
+    def page(environ, start_response):
+        assert "HTTP_AUTHORIZATION" not in environ
+        start_response("403 Forbidden", [("Content-Type", "text/plain")])
+        return [b"no"]
+
+    guarded = site_of(forbidden=page)
+    foreign = [("Origin", "https://evil.test")]
+    answer = guarded.request("/", negotiate(GOOD), method="POST", headers=foreign)
+    assert (answer.status, answer.body) == (403, b"no")
+    assert guarded.acceptor.tokens == []
+
+
 def test_a_client_cannot_name_itself_in_a_header_that_the_app_trusts():
     def whoami(environ, start_response):
         start_response("200 OK", [("Content-Type", "text/plain")])
@@ -295,6 +308,9 @@ def test_required_sees_an_environ_that_nobody_has_forged():
         ({"strip_realm": True, "realms": []}, "realms"),
         ({"strip_realm": True, "realms": ["A.TEST", "B.TEST"]}, "exactly one realm"),
         ({"user_header": "Authorization"}, "user_header"),
+        ({"unauthorized": "page"}, "unauthorized='page': write a WSGI application"),
+        ({"forbidden": 5}, "forbidden=5"),
+        ({"strip_realm": "no", "realms": ["A.TEST"]}, "True or False"),
         ({"realms": "EXAMPLE.TEST"}, r"\['EXAMPLE.TEST'\]"),
         ({"required": "no"}, "True, False"),
         ({"discard_body": -1}, "bytes"),

@@ -40,9 +40,10 @@ PAGES = {
     "our own, by Referer": ({"Referer": "https://www.example.com/some/page?x#y"}, True),
     "foreign, by Referer": ({"Referer": "https://evil.test/https://www.example.com"}, False),
     "foreign, by a Referer with our name": ({"Referer": "https://www.example.com.evil.test/"}, False),
-    "a Referer that is no URL": ({"Referer": "www.example.com"}, True),
+    "a Referer that is no URL": ({"Referer": "www.example.com"}, False),
     "a Referer without a host": ({"Referer": "about:blank"}, False),
     "Origin before Referer": ({"Origin": "https://evil.test", "Referer": "https://www.example.com/"}, False),
+    "a scheme and a host that end like ours": ({"Origin": "http://evil.test/://www.example.com"}, False),
     "a Referer of 10 KB": ({"Referer": "https://www.example.com/" + "x" * 10_000}, True),
     "an Origin of 10 KB": ({"Origin": "https://www.example.com" + "x" * 10_000}, False),
     "the other says foreign": ({"Sec-Fetch-Site": "cross-site", "Origin": "https://www.example.com"}, False),
@@ -88,6 +89,11 @@ def test_behind_a_proxy_that_rewrites_host_an_old_browser_needs_our_origin_named
     assert post([PORTAL], headers) == 200
 
 
+def test_origins_may_come_by_and_by():
+    headers = {"Origin": PORTAL}
+    assert post((origin for origin in [PORTAL]), headers) == 200
+
+
 def test_our_own_pages_alone_is_the_default():
     foreign = [("Origin", "https://evil.test")]
     assert (
@@ -128,6 +134,9 @@ def test_403_before_any_credential_is_honoured():
         [""],
         [None],
         ["https://a b"],
+        ["https://portal.example.com:443"],
+        ["http://portal.example.com:80"],
+        ["https://m\xfcnchen.example"],
     ],
 )
 def test_wrong_options_say_what_to_write_instead(trusted):

@@ -197,6 +197,31 @@ def test_a_proxy_fix_below_us_decides_on_name_and_secure():
     assert "Secure" not in plain
 
 
+def test_a_session_ends_under_the_name_that_the_request_brought():
+    """Who is refused never reaches the ProxyFix that would correct the scheme."""
+    may = [True]
+    guarded = site(inner=ProxyFix(whoami, x_proto=1), authorize=lambda identity: may[0])
+    through_tls = [("X-Forwarded-Proto", "https")]
+    [line] = set_cookies(guarded.request("/", negotiate(GOOD), headers=through_tls))
+    cookie = [("Cookie", line.partition(";")[0])]
+    may[0] = False
+    answer = guarded.request("/", headers=[*through_tls, *cookie])
+    assert answer.status == 403
+    assert any(
+        line.startswith("__Host-negotiate=;")
+        and "Max-Age=0" in line
+        and "Secure" in line
+        for line in set_cookies(answer)
+    )
+
+
+def test_private_with_a_field_is_not_private():
+    guarded = site()
+    cookie = "=".join(sign_on(guarded))
+    answer = ask(guarded, cookie, '/?Cache-Control=private="X-Foo"')
+    assert cached(answer) == ['private="X-Foo"', "private", "Cookie"]
+
+
 def keytab_site(**target):
     """A site whose acceptor has a service and hosts."""
 

@@ -282,6 +282,12 @@ LOGGED = re.compile(
         ("warning", "", [("WARNING", "malformed")]),
         ("CRITICAL", "", []),
         (None, "import logging; logging.getLogger().addHandler(logging.NullHandler())", []),
+        (
+            None,
+            "import logging.config; import negotiate_wsgi.request.decisions; "
+            "logging.config.dictConfig({'version': 1})",
+            [("WARNING", "malformed"), ("INFO", "accepted")],
+        ),
         (None, "import logging; logging.getLogger('negotiate_wsgi').addHandler(logging.NullHandler())", []),
     ],
 )  # fmt: skip

@@ -215,8 +215,8 @@ def _log(
         "reason": str(decision.reason or "accepted"),
         "detail": "",
         "remedy": "",
-        "client": environ.get("REMOTE_ADDR", ""),
-        "path": environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""),
+        "client": environ.get("REMOTE_ADDR") or "",
+        "path": _beginning(environ, "SCRIPT_NAME") + _beginning(environ, "PATH_INFO"),
         "principal": decision.principal or "",
         "spn": decision.spn or "",
         "source": decision.source or "",
@@ -234,6 +234,11 @@ def _log(
     logger.log(
         level, "%s", ", ".join(words), extra=fields, exc_info=authentication.failure
     )
+
+
+def _beginning(environ: WSGIEnvironment, key: str) -> str:
+    """As much of a value as can be shown, before anything else is made of it."""
+    return str(environ.get(key, "")[: _LONGEST_FIELD + 1])
 
 
 def _quoted(text: str) -> str:

@@ -21,8 +21,11 @@ IDENTITY = "negotiate_wsgi.identity"
 REFUSAL = "negotiate_wsgi.refusal"
 VERDICT = "negotiate_wsgi.verdict"
 REQUEST_ID = "negotiate_wsgi.request_id"
+SESSION = "negotiate_wsgi.session"
+PREFLIGHT = "negotiate_wsgi.preflight"
 
-_PREFIX = "negotiate_wsgi."
+#: All that only we may say, but for the request's id.
+_OURS = (IDENTITY, REFUSAL, VERDICT, SESSION, PREFLIGHT)
 
 
 def cleanse(environ: WSGIEnvironment, user_key: str | None = None) -> object:
@@ -38,14 +41,12 @@ def cleanse(environ: WSGIEnvironment, user_key: str | None = None) -> object:
     environ.pop(AUTH_TYPE, None)
     if user_key:
         environ.pop(user_key, None)
-    # Many times faster than to look at each key, on every request.
-    if _PREFIX in " ".join(environ):
-        request_id = environ.get(REQUEST_ID)
-        for key in [key for key in environ if key.startswith(_PREFIX)]:
-            del environ[key]
-        if request_id and isinstance(verdict, Verdict):
-            # A layer above has told of the token under this id.
-            environ[REQUEST_ID] = request_id
+    # By name: to look at each key would take as long as a client's headers are many.
+    for key in _OURS:
+        environ.pop(key, None)
+    if not isinstance(verdict, Verdict):
+        # Else a layer above may have told of the token under this id.
+        environ.pop(REQUEST_ID, None)
     return verdict
 
 
@@ -82,21 +83,28 @@ def key_of_header(name: str | None) -> str | None:
         r"[A-Za-z0-9][A-Za-z0-9_-]*", name
     ):
         raise ConfigurationError(
-            f"user_header={name!r}: write a header's name, X-Remote-User"
+            f"user_header={name!r}: write a header's name such as X-Remote-User"
         )
     key = "HTTP_" + name.upper().replace("-", "_")
-    if key in _NOT_OURS:
+    if key in _OTHER_MEANING or key.startswith(_BROWSERS_WORD):
         raise ConfigurationError(
             f"user_header={name!r}: this header has another meaning"
         )
     return key
 
 
-_NOT_OURS = {
+#: What a browser says, and no page can make it say otherwise; and of proxies.
+_BROWSERS_WORD = (
+    "HTTP_SEC_",
+    "HTTP_ACCESS_CONTROL_",
+    "HTTP_PROXY_",
+    "HTTP_X_FORWARDED_",
+)
+_OTHER_MEANING = {
     f"HTTP_{name}"
     for name in (
         "ACCEPT", "AUTHORIZATION", "CONNECTION", "CONTENT_LENGTH", "CONTENT_TYPE", "COOKIE",
-        "EXPECT", "HOST", "ORIGIN", "REFERER", "TRANSFER_ENCODING", "UPGRADE",
+        "EXPECT", "FORWARDED", "HOST", "ORIGIN", "REFERER", "TRANSFER_ENCODING", "UPGRADE",
     )
 }  # fmt: skip
 

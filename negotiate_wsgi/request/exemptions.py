@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from negotiate_wsgi.exceptions import ConfigurationError
+from negotiate_wsgi.request.environ import PREFLIGHT
 
 if TYPE_CHECKING:
     from _typeshed import OptExcInfo
@@ -43,8 +45,8 @@ def unless(
         of the page.
     :raises ConfigurationError: a path is not in its normal form.
     """
-    _check("paths", paths)
-    _check("prefixes", prefixes)
+    paths = _checked("paths", paths)
+    prefixes = _checked("prefixes", prefixes)
     roots = {prefix.rstrip("/") or "/" for prefix in prefixes}
     below = tuple(prefix.rstrip("/") + "/" for prefix in prefixes)
     return Exemptions(frozenset(paths) | roots, below, preflights)
@@ -59,21 +61,22 @@ class Exemptions:
     preflights: bool
 
     def __call__(self, environ: WSGIEnvironment) -> bool:
-        return not (self._has_path(environ) or self._has_preflight(environ))
-
-    def hides_the_body(self, environ: WSGIEnvironment) -> bool:
-        """Whether it is for a preflight alone that no sign-on is required."""
-        return self._has_preflight(environ) and not self._has_path(environ)
+        if self._has_path(environ):
+            return False
+        if self._has_preflight(environ):
+            # For the middleware, however many callables stand between us and it.
+            environ[PREFLIGHT] = True
+            return False
+        return True
 
     def _has_path(self, environ: WSGIEnvironment) -> bool:
         path = environ.get("PATH_INFO", "")
+        # To read a path of a MiB takes time, and servers take none so long by default.
+        if len(path) > _LONGEST:
+            return False
         if path in self.exact:
             return True
-        # To read a path of a MiB takes time, and a server takes none that is so long by
-        # default.
-        return (
-            path.startswith(self.below) and len(path) <= _LONGEST and _is_normal(path)
-        )
+        return path.startswith(self.below) and _is_normal(path)
 
     def _has_preflight(self, environ: WSGIEnvironment) -> bool:
         """The fetch standard's CORS preflight: these two headers make an OPTIONS one."""
@@ -87,6 +90,10 @@ class Exemptions:
 
 def as_question(required: bool | Required) -> Required:
     """Validate the option ``required=``. Raises `ConfigurationError`."""
+    if inspect.iscoroutinefunction(required):
+        raise ConfigurationError(
+            "required= takes a plain function: WSGI awaits nothing"
+        )
     if callable(required):
         return required
     if not isinstance(required, bool):
@@ -127,14 +134,16 @@ def without_body(
     return []
 
 
-def _check(option: str, paths: Collection[str]) -> None:
+def _checked(option: str, paths: Collection[str]) -> list[str]:
     if isinstance(paths, str):
         raise ConfigurationError(f"{option}={paths!r}: write a collection, [{paths!r}]")
-    for path in paths:
+    checked = list(paths)
+    for path in checked:
         if not isinstance(path, str) or not _is_normal(path):
             raise ConfigurationError(
                 f"{option}: {path!r} is not a path; write one such as /health"
             )
+    return checked
 
 
 def _is_normal(path: str) -> bool:

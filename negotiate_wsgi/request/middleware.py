@@ -16,7 +16,6 @@ from negotiate_wsgi.reasons import Reason, Refusal
 from negotiate_wsgi.request import environ as keys
 from negotiate_wsgi.request.decisions import Authentication, Decisions, OnDecision
 from negotiate_wsgi.request.exemptions import (
-    Exemptions,
     Required,
     as_question,
     without_body,
@@ -78,8 +77,7 @@ class NegotiateMiddleware:
         an app that trusts one. What a client sends under it is deleted from every
         request. An app that trusts a header must not be reached without this option.
     :param session: a `SessionCookie`, so that a browser is not asked on every single
-        request. None asks. A cookie never stands in for an ``Authorization`` header,
-        whatever that says.
+        request. None asks. A cookie counts where no Negotiate or Basic credential came.
     :param trusted_origins: origins, besides our own, whose pages may have a browser
         change something here, such as ``["https://portal.example.com"]``. Requests with
         unsafe methods and WebSocket handshakes of other pages are a 403, because the
@@ -91,8 +89,8 @@ class NegotiateMiddleware:
         away, so that clients that send everything before they look see the answer.
         Nothing is read of a body that is announced to be longer. 0 reads none.
     :param discard_seconds: how long that may take at the most.
-    :param on_decision: a callable that is given a frozen `Decision` whenever the log
-        gets a record, for metrics. An exception it raises is logged, and changes
+    :param on_decision: a callable that is given a frozen `Decision` of each request that has one,
+        for metrics. An exception it raises is logged, and changes
         nothing.
     :param acceptor: an `Acceptor` in place of pykerberos, which knows its own keys: it
         cannot be given together with *service*, *hostname* or *keytab*.
@@ -135,6 +133,13 @@ class NegotiateMiddleware:
             raise ConfigurationError(
                 "discard_seconds= takes a number of seconds, more than 0"
             )
+        if not isinstance(strip_realm, bool):
+            raise ConfigurationError(
+                f"strip_realm={strip_realm!r}: write True or False"
+            )
+        for name, page in (("unauthorized", unauthorized), ("forbidden", forbidden)):
+            if page is not None and not callable(page):
+                raise ConfigurationError(f"{name}={page!r}: write a WSGI application")
         if not isinstance(session, SessionCookie | None):
             raise ConfigurationError("session= takes a SessionCookie(secret_key)")
         self.app = app
@@ -162,6 +167,7 @@ class NegotiateMiddleware:
         earlier = keys.cleanse(environ, self._user_key)
         foreign = self._origins and self._origins.objection(environ)
         if foreign:
+            keys.take_credential(environ, None)
             authentication.conclude(foreign)
         else:
             self._identify(authentication, environ, earlier)
@@ -266,12 +272,7 @@ class NegotiateMiddleware:
             start_response = self._session.keep(
                 environ, identity, start_response, authentication.expiry
             )
-        exempt = self._is_required
-        if (
-            identity is None
-            and isinstance(exempt, Exemptions)
-            and exempt.hides_the_body(environ)
-        ):
+        if identity is None and keys.PREFLIGHT in environ:
             return without_body(self.app, environ, start_response)
         return self.app(environ, start_response)
 
@@ -288,7 +289,7 @@ def _judge(credential: Credential, acceptor: Acceptor) -> Verdict:
         result = acceptor.accept(token)
     except AcceptorError as fault:
         result = Refusal(fault.reason, fault.detail)
-    except Exception as bug:
+    except BaseException as bug:
         _clear_locals(bug)
         raise
     finally:

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS", "TRACE"}  # RFC 9110 section 9.2.1
 _LOOKED_AT = 300  # characters: a scheme, a host name of at most 253 (RFC 1035), a port
+#: RFC 6454 section 6.2: no default port, and names outside of ASCII as IDNA has them.
+_ORIGIN = re.compile(
+    r"(?!https://[^/]*:443$|http://[^/]*:80$)[A-Za-z][A-Za-z0-9+.-]*://[!-~]+"
+)
 _ORIGIN_OF_URL = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#\s]*")
 
 
@@ -33,15 +37,15 @@ class Origins:
         """Validate the option. Raises `ConfigurationError`."""
         if isinstance(trusted, str):
             raise ConfigurationError(f"trusted_origins={trusted!r}: write a collection")
-        for origin in trusted:
-            if not isinstance(origin, str) or not re.fullmatch(
-                r"\w+://[^/\s?#@]+", origin
-            ):
+        origins = list(trusted)
+        for origin in origins:
+            if not isinstance(origin, str) or not _is_an_origin(origin):
                 raise ConfigurationError(
                     f"trusted_origins: {origin!r} is not an origin such as "
-                    "'https://portal.example.com'; write scheme and host, and no path"
+                    "'https://portal.example.com'; write scheme, host "
+                    "and a port that is not the scheme's own, as browsers do"
                 )
-        return cls(frozenset(map(str.lower, trusted)))
+        return cls(frozenset(map(str.lower, origins)))
 
     def objection(self, environ: WSGIEnvironment) -> Refusal | None:
         """A refusal if a page that is neither ours nor trusted asks for more than to
@@ -71,6 +75,11 @@ class Origins:
         return Refusal(Reason.CROSS_SITE, detail)
 
 
+def _is_an_origin(text: str) -> bool:
+    host = text.partition("://")[2]
+    return bool(_ORIGIN.fullmatch(text)) and not set("/?#@") & set(host)
+
+
 def _opens_a_websocket(environ: WSGIEnvironment) -> bool:
     """RFC 6455 section 4.1: a GET, which any page may have a browser send, with
     cookies.
@@ -93,4 +102,4 @@ def _origin_of(environ: WSGIEnvironment) -> str:
 def _is_ours(origin: str, environ: WSGIEnvironment) -> bool:
     """Schemes are not compared: behind a proxy that ends TLS we may not know ours."""
     host = environ.get("HTTP_HOST", "")[:_LOOKED_AT].lower()
-    return not origin or origin.rpartition("://")[2] == host
+    return not origin or origin.partition("://")[2] == host

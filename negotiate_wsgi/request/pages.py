@@ -176,7 +176,7 @@ def _helps_to_reload(reason: Reason, environ: WSGIEnvironment) -> bool:
         and "Chrome/" in environ.get("HTTP_USER_AGENT", "")[:_LONGEST_USER_AGENT]
         and environ.get("HTTP_SEC_FETCH_DEST", "document") == "document"
         and not environ.get("HTTP_CACHE_CONTROL")
-        and not any(cookie_values(environ.get("HTTP_COOKIE", ""), _RETRY))
+        and not any(cookie_values(environ.get("HTTP_COOKIE", ""), _RETRY, 1))
     )
 
 

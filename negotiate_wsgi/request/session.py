@@ -18,6 +18,7 @@ from negotiate_wsgi.acceptors.protocol import Acceptor
 from negotiate_wsgi.acceptors.target import KeytabAcceptor
 from negotiate_wsgi.exceptions import ConfigurationError
 from negotiate_wsgi.identity import Identity
+from negotiate_wsgi.request.environ import SESSION
 from negotiate_wsgi.wire.cookies import LOOKED_AT, cookie_values
 from negotiate_wsgi.wire.headers import for_caches, may_be_shared
 
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 
 _KEY_SIZE = 32  # bytes: RFC 2104 section 3 wants a key as long as the hash
 _COOKIE_SIZE = 4096  # bytes: RFC 6265 section 6.1, what a browser keeps at least
+_SIGNATURES = 8  # that are verified for one request, or one for each name and key
 _FORMAT = "negotiate_wsgi.session.2"
-_SESSION = "negotiate_wsgi.session"
 
 
 class SessionCookie:
@@ -82,6 +83,7 @@ class SessionCookie:
         weakness = _weakness_of(secret_key, fallbacks)
         if not weakness:
             self._keys = [_as_bytes(key) for key in (secret_key, *fallbacks)]
+            self.key_count = len(self._keys)
         del secret_key, fallbacks  # whoever traces exceptions stores the locals
         if weakness:
             raise ConfigurationError(weakness)
@@ -103,6 +105,9 @@ class SessionCookie:
             httponly=True,
             max_size=0,
         )
+        #: Each name, and whether a cookie of it is for TLS alone.
+        self.names = {self.secure_name: secure is not False}
+        self.names.setdefault(self.plain_name, secure is True)
         self.of = functools.cache(functools.partial(Sessions, self))
 
     def signers(self, name: str, audience: str) -> list[Signer]:
@@ -116,7 +121,7 @@ class SessionCookie:
 def audience_of(acceptor: Acceptor) -> str:
     """For whom a session is good: the service, the hosts and the kind of the acceptor.
 
-    A cookie of another application with the same key says nothing here.
+    A cookie of another application with the same key and other hosts says nothing here.
     """
     kind = type(acceptor).__name__
     if not isinstance(acceptor, KeytabAcceptor):
@@ -168,8 +173,12 @@ class Sessions:
         names = [self._cookie.secure_name]
         if not is_secure and self._cookie.plain_name not in names:
             names.append(self._cookie.plain_name)
+        # Each of ours costs a signature for each key, and anybody can send them.
+        most = max(1, _SIGNATURES // (len(names) * self._cookie.key_count))
         for name in names:
-            found = [self._verify(name, value) for value in cookie_values(header, name)]
+            found = [
+                self._verify(name, value) for value in cookie_values(header, name, most)
+            ]
             good = [session for session in found if session]
             if good:
                 return max(good, key=lambda session: session[1])
@@ -200,7 +209,7 @@ class Sessions:
 
         *expiry* tells when the ticket ends, in seconds since the epoch.
         """
-        session = environ[_SESSION] = _Session()
+        session = environ[SESSION] = _Session()
         session.expiry = expiry
         if identity and identity.source != "session":
             session.signed_on = identity
@@ -209,9 +218,8 @@ class Sessions:
             status: str, headers: Headers, exc_info: OptExcInfo | None = None, /
         ) -> Callable[[bytes], object]:
             headers = [*headers, *for_caches(headers, identity is not None)]
-            cookie = self._news(environ, session, headers)
-            if cookie:
-                headers.append(("Set-Cookie", cookie))
+            lines = self._lines(environ, session, headers)
+            headers.extend(("Set-Cookie", line) for line in lines)
             return start_response(status, headers, exc_info)
 
         return start
@@ -221,28 +229,32 @@ class Sessions:
             return bool(environ["wsgi.url_scheme"] == "https")
         return self._cookie.secure
 
-    def _news(
+    def _lines(
         self, environ: WSGIEnvironment, session: _Session, headers: Headers
-    ) -> str | None:
-        """The Set-Cookie line that the browser is owed, if any, and no layer below has
-        sent one.
-        """
+    ) -> list[str]:
+        """The Set-Cookie lines that the browser is owed and no layer below has sent."""
+        lines = []
         if session.is_forgotten:
-            line = self._dump(environ, None, 0)
-        elif not session.signed_on or may_be_shared(headers):
-            return None
-        else:
+            lines = self._deletions(environ)
+        elif session.signed_on and not may_be_shared(headers):
             seconds = self._seconds_left(session.expiry)
-            if not seconds:
-                return None
-            line = self._dump(environ, session.signed_on, seconds)
-        name = line[: line.index("=") + 1]
-        is_sent = any(
-            k.lower() == "set-cookie" and v.startswith(name) for k, v in headers
-        )
-        if is_sent or len(line) > _COOKIE_SIZE:
-            return None
-        return line
+            if seconds:
+                lines = [self._dump(environ, session.signed_on, seconds)]
+        sent = [value for key, value in headers if key.lower() == "set-cookie"]
+        return [
+            line
+            for line in lines
+            if len(line) <= _COOKIE_SIZE and not _is_set(line, sent)
+        ]
+
+    def _deletions(self, environ: WSGIEnvironment) -> list[str]:
+        """For each name that the request brought: the scheme may look another now."""
+        header = environ.get("HTTP_COOKIE", "")[:LOOKED_AT]
+        lines = {self._dump(environ, None, 0)}
+        for name, secure in self._cookie.names.items():
+            if list(cookie_values(header, name, 1)):
+                lines.add(self._cookie.dump(name, "", 0, secure=secure))
+        return sorted(lines)
 
     def _seconds_left(self, expiry: Callable[[], float] | None) -> int:
         """How long a session may last from now on; 0 where its ticket has just ended.
@@ -315,9 +327,15 @@ def forget(environ: WSGIEnvironment) -> None:
     The browser signs on by itself again when it is asked: this ends a session, not a
     sign-on.
     """
-    session = environ.get(_SESSION)
+    session = environ.get(SESSION)
     if isinstance(session, _Session):
         session.is_forgotten = True
+
+
+def _is_set(line: str, sent: list[str]) -> bool:
+    """Whether a cookie of the same name is among the lines of the answer."""
+    name = line[: line.index("=") + 1]
+    return any(other.startswith(name) for other in sent)
 
 
 class _Session:
@@ -329,7 +347,8 @@ class _Session:
 
 
 def _as_bytes(key: str | bytes) -> bytes:
-    return key.encode() if isinstance(key, str) else key
+    # What the environment has that is not UTF-8 comes as surrogates (PEP 383).
+    return key.encode("utf-8", "surrogateescape") if isinstance(key, str) else key
 
 
 def _weakness_of(

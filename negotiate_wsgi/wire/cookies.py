@@ -7,11 +7,11 @@ from collections.abc import Iterator
 #: Characters of the header that are looked at: what servers take of one by default.
 LOOKED_AT = 8 * 1024
 _NAMES_LOOKED_AT = 32
-_MOST = 4  # of one name: each costs a signature to verify, and anybody can send them
 
 
-def cookie_values(header: str, name: str) -> Iterator[str]:
-    """Values of the cookies of that name, in a time that no client can stretch.
+def cookie_values(header: str, name: str, most: int) -> Iterator[str]:
+    """At most *most* values of the cookies of that name, in a time that no client can
+    stretch.
 
     Not werkzeug's parse_cookie: it takes as long as all the rest of a session's
     request, and undoes quotes, which our values never have.
@@ -21,7 +21,7 @@ def cookie_values(header: str, name: str) -> Iterator[str]:
     position = 0
     for _ in range(_NAMES_LOOKED_AT):
         position = header.find(name, position)
-        if position < 0 or found == _MOST:
+        if position < 0 or found == most:
             return
         begin = header.rfind(";", 0, position) + 1
         end = header.find(";", position)

@@ -73,7 +73,11 @@ def _has_a_word(headers: list[tuple[str, str]], name: str, words: set[str]) -> b
     """
     for key, value in headers:
         if key.lower() == name:
-            for word in value.split(","):
-                if word.partition("=")[0].strip().lower() in words:
+            for part in value.split(","):
+                word = part.strip().lower()
+                # RFC 9111 section 5.2.2.7: private="field" leaves the rest to caches.
+                if not word.startswith("private="):
+                    word = word.partition("=")[0].strip()
+                if word in words:
                     return True
     return False

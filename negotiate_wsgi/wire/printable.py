@@ -16,7 +16,10 @@ def printable(text: str, longest: int = _LONGEST) -> str:
         text = f"{text[:longest]}..."
     if text.isprintable():
         return text
-    return "".join(map(_escaped, text))
+    escaped = "".join(map(_escaped, text))
+    if len(escaped) > longest:
+        escaped = f"{escaped[:longest]}..."
+    return escaped
 
 
 def _escaped(character: str) -> str:

@@ -71,7 +71,11 @@ def show(identity: Identity, posted: str = "") -> Response:
     }
     values = {key: escape(value) for key, value in values.items()}
     for source in ("ticket", "session"):
-        tag = 'mark id="source"' if source == identity.source else "span"
+        tag = (
+            'mark id="source"'
+            if source == identity.source
+            else 'span aria-hidden="true"'
+        )
         values[source] = (
             f'<{tag}><img src="/page/{source}.svg" alt=""> {source}</{tag[:4]}>'
         )

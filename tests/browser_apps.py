@@ -23,6 +23,7 @@ application = DispatcherMiddleware(
     with_session,
     {
         "/not-you": NegotiateMiddleware(site, authorize=lambda identity: False),
+        "/broken": NegotiateMiddleware(site, authorize=lambda identity: 1 / 0),
     },
 )
 debugging = DispatcherMiddleware(

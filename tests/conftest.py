@@ -299,7 +299,7 @@ def browse(realm, playwright, tmp_path):
             (profile / "Local State").write_text(json.dumps(seen))
         context = playwright.chromium.launch_persistent_context(
             profile, **CHROMIUM, args=FLAGS, chromium_sandbox=False,
-            java_script_enabled=False, **options,
+            **{"java_script_enabled": False, **options},
         )  # fmt: skip
         contexts.append(context)
         return context.pages[0]

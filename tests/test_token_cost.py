@@ -113,7 +113,9 @@ def test_of_many_keys_64_are_tried_where_a_ticket_names_none(
 def test_of_many_keys_few_are_tried_for_a_large_ticket(realm, monkeypatch, tmp_path):
     token = ap_req_token([b"HTTP", b"nonesuch"], REALM, size=60_000)
     guarded = Guarded(GssapiAcceptor, monkeypatch, keytab_of(tmp_path, 400))
-    assert guarded.cost(token) < 10 * kib(token)
+    # The library's own call is in it, which decrypts 60 KB with each of eight keys. With all
+    # 400 it is more than 200 for each KiB.
+    assert guarded.cost(token) < 30 * kib(token)
 
 
 def test_it_costs_nothing_that_we_have_many_hosts(realm, monkeypatch, tmp_path):

@@ -36,6 +36,13 @@ PAGE = (
             UNSIGNED,
             "HAProxy",
         ),
+        (
+            Answer(
+                431, (), "<html><body><h1>431 Request Header Fields Too Large</h1>\nReq"
+            ),
+            UNSIGNED,
+            "HAProxy",
+        ),
         (Answer(431, (), "<html><body><h1>431 Request Header"), UNSIGNED, None),
         (Answer(400, (("Server", "nginx/1.22.1"),), "my own page"), UNSIGNED, "nginx"),
         (Answer(400, (), "<hr><center>openresty/1.21</center>"), UNSIGNED, "nginx"),

@@ -138,7 +138,7 @@ LACKING = [
     Lacking(f"{TLS_PROXY} nginx", "8443", "nginx.conf",
             "proxy_set_header X-Forwarded-Proto $scheme;", "NW024", "without Secure over TLS"),
     Lacking(f"{TLS_PROXY} haproxy", "8443", "haproxy.cfg", "tune.bufsize 131072",
-            "NW025", "8 KB; larger is answered with 400.*HAProxy"),
+            "NW025", "8 KB; larger is answered with (400|431).*HAProxy"),
     # They pass on what gunicorn says, and nginx signs it.
     Lacking(f"{TLS_PROXY} nginx", "8443", "gunicorn.conf.py", "limit_request_field_size = 131072",
             "NW025", "Less than 8 KB; larger is answered with 431.*gunicorn"),

@@ -32,8 +32,9 @@ _APACHE = Server(
     "Apache", "LimitRequestFieldSize 131072", r"exceeds server limit|<address>Apache"
 )
 # gunicorn and HAProxy never sign, and a proxy signs what gunicorn behind it refuses.
+# HAProxy says "400 Bad request", and from 3.2 on "431 Request Header Fields Too Large".
 _HAPROXY = Server(
-    "HAProxy", "tune.bufsize 131072", r"^<html><body><h1>4\d\d [A-Z][a-z ]+</h1>\n"
+    "HAProxy", "tune.bufsize 131072", r"^<html><body><h1>4\d\d [A-Z][A-Za-z ]+</h1>\n"
 )
 _SPEAKING = (_GUNICORN, _NGINX, _APACHE, _HAPROXY)
 #: It closes the connection without a word, of which a proxy in front makes a 502.

@@ -12,6 +12,7 @@ from negotiate_wsgi.request.middleware import NegotiateMiddleware
 from negotiate_wsgi.request.session import SessionCookie, forget
 from negotiate_wsgi.settings import protect
 
+__version__ = "0.1.0"
 __all__ = [
     "Accepted",
     "Acceptor",

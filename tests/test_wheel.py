@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import negotiate_wsgi
+
 ROOT = Path(__file__).parent.parent
 SOURCES = ["negotiate_wsgi", "flask_adapter"]
 
@@ -61,9 +63,11 @@ def test_metadata(wheel):
     }
     core = {line for line in required if "extra ==" not in line}
     assert core == {"itsdangerous>=2.1", "pykerberos>=1.2.4", "Werkzeug>=3.0"}
-    for extra in ("doctor", "flask", "gssapi", "pytest", "realm", "test"):
+    for extra in ("docs", "doctor", "flask", "gssapi", "pytest", "realm", "test"):
         assert f"Provides-Extra: {extra}\n" in text
     assert "Requires-Python: >=3.11" in text
+    assert "License-Expression: BSD-3-Clause\n" in text
+    assert f"Version: {negotiate_wsgi.__version__}\n" in text
 
 
 def test_imports_from_the_wheel_alone(wheel, tmp_path):

@@ -1,0 +1,95 @@
+"""What RPC writes down: NDR (C706 chapter 14) in a file of its own (MS-RPCE section
+2.2.6, type serialization version 1).
+
+A structure of fixed size comes first, then what its pointers point to, in the order of
+the pointers. Each number that counts something is held against the bytes that are there
+before anything is made of it.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+from negotiate_wsgi.wire.sids import MAX_SUB_AUTHORITIES
+
+_HEADERS = struct.Struct("<BBH4xI4x")  # version, byte order, size; size of the object
+_COUNT = struct.Struct("<I")
+_TEXT = struct.Struct("<III")  # room, offset and length, in characters
+_SID = struct.Struct("<IBB")  # sub-authorities, revision, sub-authorities again
+
+
+class NdrError(ValueError):
+    """The bytes are not NDR, or not all of it."""
+
+
+class NdrReader:
+    """Reads one object from its beginning. Raises `NdrError` where something else is
+    there.
+    """
+
+    __slots__ = ("_at", "_content")
+
+    def __init__(self, blob: bytes) -> None:
+        self._content = blob
+        self._at = 0
+        version, order, header, size = self.unpack(_HEADERS)
+        # Windows and Samba write little-endian on every machine.
+        if (version, order, header) != (1, 0x10, 8):
+            raise NdrError("not type serialization version 1, little-endian")
+        if size > len(blob) - self._at:
+            raise NdrError("cut off")
+        self._content = blob[self._at : self._at + size]
+        self._at = 0
+
+    def unpack(self, layout: struct.Struct) -> tuple[Any, ...]:
+        """Numbers that stand here."""
+        try:
+            numbers = layout.unpack_from(self._content, self._at)
+        except struct.error:
+            raise NdrError("cut off") from None
+        self._at += layout.size
+        return numbers
+
+    def text(self, size: int, pointer: int) -> bytes:
+        """What an RPC_UNICODE_STRING of *size* bytes points to: UTF-16, not decoded."""
+        if not pointer:
+            if size:
+                raise NdrError("a text without a pointer")
+            return b""
+        room, offset, length = self.unpack(_TEXT)
+        if offset or length > room or length * 2 != size:
+            raise NdrError("a text of two lengths")
+        return self._take(size)
+
+    def array(self, count: int, pointer: int, size: int) -> bytes:
+        """What a pointer to an array of *count* elements, of *size* bytes each, points
+        to.
+        """
+        if not pointer:
+            if count:
+                raise NdrError("an array without a pointer")
+            return b""
+        (elements,) = self.unpack(_COUNT)
+        if elements != count:
+            raise NdrError("an array of two lengths")
+        return self._take(count * size)
+
+    def sid(self) -> bytes:
+        """What a pointer to a SID points to (MS-DTYP section 2.4.2.3): the value of a
+        `Sid`.
+        """
+        count, revision, again = self.unpack(_SID)
+        if revision != 1 or count != again:
+            raise NdrError("not a SID")
+        if not 1 <= count <= MAX_SUB_AUTHORITIES:
+            raise NdrError("a SID with too few or too many sub-authorities")
+        return self._take(6 + 4 * count)
+
+    def _take(self, size: int) -> bytes:
+        end = self._at + size
+        if end > len(self._content):
+            raise NdrError("cut off")
+        taken = self._content[self._at : end]
+        self._at = end + -end % 4  # whatever follows is aligned
+        return taken

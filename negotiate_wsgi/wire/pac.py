@@ -151,10 +151,7 @@ def _read_logon_info(reader: NdrReader) -> LogonInfo:
         extra_sids = []
     if not flags & _HAS_RESOURCE_GROUPS:
         resource_memberships = b""
-    if user:
-        sid = sid_of(domain, user)
-    else:
-        sid = _first_of(extra_sids)
+    sid = sid_of(domain, user) if user else _first_of(extra_sids)
     return LogonInfo(
         account,
         sid,

@@ -6,21 +6,31 @@ import argparse
 import os
 import sys
 
+from negotiate_wsgi import __version__
 from negotiate_wsgi.exceptions import ConfigurationError
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one tool. Returns its exit code."""
-    parser = argparse.ArgumentParser(prog="negotiate-wsgi", description=__doc__)
-    tools = parser.add_subparsers(dest="tool", required=True)
-    _add_realm(tools)
-    _add_doctor(tools)
-    _add_explain(tools)
+    parser = build_parser()
     options = parser.parse_args(arguments)
     try:
         return int(options.run(options))
     except ConfigurationError as problem:
         parser.exit(2, f"negotiate-wsgi: {problem}\n")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line. The manual, its man page and the completion are made from it."""
+    parser = argparse.ArgumentParser(prog="negotiate-wsgi", description=__doc__)
+    parser.add_argument(
+        "--version", action="version", version=f"negotiate-wsgi {__version__}"
+    )
+    tools = parser.add_subparsers(dest="tool", required=True)
+    _add_realm(tools)
+    _add_doctor(tools)
+    _add_explain(tools)
+    return parser
 
 
 # What a tool needs is imported when it runs: each has an extra of its own.

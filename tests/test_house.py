@@ -33,7 +33,7 @@ BESIDE = {
     "testing": {"reasons", "exceptions", "identity", "wire", "acceptors"},
     "debug": {*LADDER, "doctor"},
     "pytest_plugin": {"exceptions", "realm", "testing", "doctor"},
-    "__main__": {"exceptions", "realm", "doctor"},
+    "__main__": {"", "exceptions", "realm", "doctor"},
 }
 OWNERS = {
     "kerberos": {"acceptors.pykerberos"},

@@ -15,13 +15,23 @@ from negotiate_wsgi.wire.authorization import Credential, is_negotiate
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
+#: The principal, such as ``alice@EXAMPLE.TEST``; with ``strip_realm=True``, ``alice``. A
+#: native string of PEP 3333.
 REMOTE_USER = "REMOTE_USER"
+#: ``Negotiate`` where somebody has signed on.
 AUTH_TYPE = "AUTH_TYPE"
+#: Who is asking: read it with ``get_identity(environ)``.
 IDENTITY = "negotiate_wsgi.identity"
+#: Why an offered credential was refused, where that did not end the request: read it with
+#: ``get_refusal(environ)``.
 REFUSAL = "negotiate_wsgi.refusal"
+#: What was made of the token. For our own layers, if a request passes several.
 VERDICT = "negotiate_wsgi.verdict"
+#: Stands on the page of a refusal and in its log record.
 REQUEST_ID = "negotiate_wsgi.request_id"
+#: How the answer sets or clears the session's cookie. For our own layers.
 SESSION = "negotiate_wsgi.session"
+#: That this is an exempt preflight. For our own layers.
 PREFLIGHT = "negotiate_wsgi.preflight"
 
 #: All that only we may say, but for the request's id.

@@ -117,7 +117,8 @@ _KINDS = {
     "_flag": "`yes` or `no`",
     "_flag_or_object": "`yes` or `no`, or `package.module:name`",
     "_object": "`package.module:name`",
-    "_acceptor": "`gssapi`, or `package.module:name`",
+    "_acceptor": "`pykerberos`, `gssapi`, or `package.module:name`",
+    "_sids": "`name=SID`, with spaces or commas between them",
     "_number": "a number",
 }
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, overload
 
 from flask import Flask, after_this_request, current_app, request
 from flask.views import View
@@ -77,10 +78,18 @@ def init_kerberos(
 def requires_authentication(view: _View, /) -> _View: ...
 @overload
 def requires_authentication(
-    *, authorize: Authorize | None = ...
+    *,
+    users: Collection[str] | None = ...,
+    groups: Collection[str] | None = ...,
+    authorize: Authorize | None = ...,
 ) -> Callable[[_View], _View]: ...
 def requires_authentication(
-    view: Callable[..., Any] | None = None, /, *, authorize: Authorize | None = None
+    view: Callable[..., Any] | None = None,
+    /,
+    *,
+    users: Collection[str] | None = None,
+    groups: Collection[str] | None = None,
+    authorize: Authorize | None = None,
 ) -> Any:
     """Call the view with the principal as its first argument (after ``self``), or not
     at all.
@@ -91,32 +100,56 @@ def requires_authentication(
     no caller of the view takes a refusal for its value, and the app's error handlers
     see it.
 
-    :param authorize: this view's own question to the `Identity`, asked after the app's;
-        or 403.
-    :raises ConfigurationError: the view takes no argument for the principal.
+    :param users: principals that may come in to this view; or 403.
+    :param groups: names of groups whose members may, too: of those that the acceptor
+        knows, as the option of `NegotiateMiddleware` has it.
+    :param authorize: this view's own question to the `Identity`, asked last; or 403.
+        The app's own users, groups and authorize are asked before.
+    :raises ConfigurationError: an option is wrong, or the view takes no argument for
+        the principal.
     """
-    _check(authorize)
-    guarded = functools.partial(_guarded, authorize=authorize)
+    question = _Question.of(users, groups, authorize)
+    guarded = functools.partial(_guarded, question=question)
     return guarded(view) if view else guarded
 
 
-def _check(authorize: Authorize | None) -> None:
-    """At import, and not at the first request."""
-    if authorize is None:
-        return
-    if not callable(authorize) or inspect.iscoroutinefunction(authorize):
-        raise ConfigurationError("authorize= takes a plain callable(identity) -> bool")
+@dataclass(frozen=True)
+class _Question:
+    """What one view asks beyond its app, in the options of the middleware."""
+
+    users: frozenset[str] | None = None
+    groups: frozenset[str] | None = None
+    authorize: Authorize | None = None
+
+    @classmethod
+    def of(
+        cls,
+        users: Collection[str] | None,
+        groups: Collection[str] | None,
+        authorize: Authorize | None,
+    ) -> Self:
+        """Validate them: at import, and not at the first request."""
+        NegotiateMiddleware(
+            _admit, acceptor=_Nobody(), users=users, groups=groups, authorize=authorize
+        )
+        return cls(
+            None if users is None else frozenset(users),
+            None if groups is None else frozenset(groups),
+            authorize,
+        )
+
+    @property
+    def names_somebody(self) -> bool:
+        return self.users is not None or self.groups is not None
 
 
-def _guarded(
-    view: Callable[..., Any], authorize: Authorize | None
-) -> Callable[..., Any]:
+def _guarded(view: Callable[..., Any], question: _Question) -> Callable[..., Any]:
     names = _names_of_parameters(view)
     is_method = names[:1] == ["self"]
 
     @functools.wraps(view)
     def guarded_view(*args: Any, **kwargs: Any) -> Any:
-        identity = _Guards.of(current_app).ask(authorize)
+        identity = _Guards.of(current_app).ask(question)
         run = current_app.ensure_sync(view)
         if is_method or (args and isinstance(args[0], View)):
             return run(args[0], identity.principal, *args[1:], **kwargs)
@@ -162,6 +195,13 @@ def _admit(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[
     return Response()(environ, start_response)
 
 
+class _Nobody:
+    """In place of the app's acceptor, which is not known yet when a view is decorated."""
+
+    def accept(self, token: bytes) -> NoReturn:
+        raise NotImplementedError
+
+
 class _Guards:
     """The middlewares of one app: one around it, one for each question of its views."""
 
@@ -176,7 +216,7 @@ class _Guards:
         unknown = (config | options).keys() - _OPTIONS
         if unknown:
             raise ConfigurationError(f"no such option: {', '.join(sorted(unknown))}")
-        self._of_views: dict[tuple[Authorize | None, bool], NegotiateMiddleware] = {}
+        self._of_views: dict[tuple[_Question, bool], NegotiateMiddleware] = {}
         self._of_app = NegotiateMiddleware(
             self._enter, **{"required": False} | config | options
         )
@@ -214,7 +254,7 @@ class _Guards:
         environ[_VOUCHED] = get_identity(environ) and self
         return self._inner(environ, start_response)
 
-    def ask(self, authorize: Authorize | None) -> Identity:
+    def ask(self, question: _Question) -> Identity:
         """Pass the request through a view's guard: who is asking. Raises its refusal."""
         if not hasattr(self, "_options"):
             self._configure_for_the_decorator_alone()
@@ -222,7 +262,7 @@ class _Guards:
         if "stream" in vars(request):
             # Someone has read from it, and it knows how much is left.
             environ["wsgi.input"] = request.stream
-        guard = self._of_view(authorize, environ.get(_VOUCHED) is self)
+        guard = self._of_view(question, environ.get(_VOUCHED) is self)
         headers = Headers()
         # A copy: who catches a refusal goes on as whom they were.
         asked = environ.copy()
@@ -256,18 +296,31 @@ class _Guards:
         after_this_request(finish)
         return identity
 
-    def _of_view(
-        self, authorize: Authorize | None, vouched: bool
-    ) -> NegotiateMiddleware:
-        key = authorize, vouched
+    def _of_view(self, question: _Question, vouched: bool) -> NegotiateMiddleware:
+        key = question, vouched
         if len(self._of_views) > _MOST_GUARDS:
             self._of_views.clear()
         if key not in self._of_views:
-            if not vouched:  # nobody has asked the app's own question yet
-                authorize = _both(self._options.get("authorize"), authorize)
-            options = self._options | {"authorize": authorize}
-            self._of_views[key] = NegotiateMiddleware(_admit, **options)
+            make = self._beside_the_app if vouched else self._with_the_apps_question
+            self._of_views[key] = make(question)
         return self._of_views[key]
+
+    def _beside_the_app(self, question: _Question) -> NegotiateMiddleware:
+        """Asks *question*, and not what the guard around the app has asked."""
+        return NegotiateMiddleware(_admit, **self._options | vars(question))
+
+    def _with_the_apps_question(self, question: _Question) -> NegotiateMiddleware:
+        """Asks what the app asks, and then *question*."""
+        options = self._options
+        of_the_app = _Question(*map(options.get, ("users", "groups", "authorize")))
+        if question.names_somebody and of_the_app.names_somebody:
+            # Who comes in is named by both, which no one option could say.
+            return NegotiateMiddleware(self._beside_the_app(question), **options)
+        both = _both(of_the_app.authorize, question.authorize)
+        named = question if question.names_somebody else of_the_app
+        return NegotiateMiddleware(
+            _admit, **options | vars(replace(named, authorize=both))
+        )
 
     def _configure_for_the_decorator_alone(self) -> None:
         self.configure(current_app, {})

@@ -30,6 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_realm(tools)
     _add_doctor(tools)
     _add_explain(tools)
+    _add_whoami(tools)
     return parser
 
 
@@ -145,6 +146,25 @@ def _explain(options: argparse.Namespace) -> int:
 
     text = sys.stdin.read() if options.token == "-" else options.token  # noqa: S105
     return run_explain(text, options.keytab, options.service)
+
+
+def _add_whoami(tools: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    tool = tools.add_parser(
+        "whoami",
+        help="what an app would see of you, and your groups' SIDs",
+        description="Sign on to ourselves with your ticket, as the NEGOTIATE_... settings of the "
+        "environment have it, and print what an app would see, and every SID in "
+        "the ticket's PAC. Exit code 1: you would be refused; 2: not tried.",
+    )
+    tool.add_argument("--keytab", help="NEGOTIATE_KEYTAB by default, else KRB5_KTNAME")
+    tool.add_argument("--host", help="in the SPN; the first of the keytab by default")
+    tool.set_defaults(run=_whoami)
+
+
+def _whoami(options: argparse.Namespace) -> int:
+    from negotiate_wsgi.whoami import run_whoami
+
+    return run_whoami(options.keytab, options.host)
 
 
 if __name__ == "__main__":

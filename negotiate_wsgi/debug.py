@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from negotiate_wsgi.doctor.explain import Explanation, explain
 from negotiate_wsgi.request.environ import authorization_of, get_identity, get_refusal
 from negotiate_wsgi.request.pages import frame
+from negotiate_wsgi.whoami import facts_of, sids_of
 from negotiate_wsgi.wire.authorization import CHALLENGE
 
 if TYPE_CHECKING:
@@ -61,14 +62,8 @@ def _conclusion(
     environ: WSGIEnvironment, found: Explanation | None
 ) -> tuple[str, Rows]:
     """What the middleware said, or where there is no middleware, what can be read."""
-    identity = get_identity(environ)
-    if identity:
-        spn = identity.spn or "only a ticket says"
-        return "Signed on", [
-            ("principal", identity.principal),
-            ("by", identity.source),
-            ("SPN", spn),
-        ]
+    if get_identity(environ):
+        return "Signed on", [*facts_of(environ), *sids_of(environ)]
     refusal = get_refusal(environ)
     if refusal and found:
         found = Explanation(found.kind, refusal=refusal)

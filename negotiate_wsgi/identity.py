@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 Source = Literal["ticket", "session"]
 
@@ -37,6 +38,13 @@ class Identity:
     indicators: frozenset[str] = frozenset()
 
     @property
+    def is_anonymous(self) -> bool:
+        """Whether the ticket is one that anybody can have (RFC 8062 section 3)."""
+        return self.principal.startswith(
+            "WELLKNOWN/ANONYMOUS@"
+        ) or self.principal.endswith("@WELLKNOWN:ANONYMOUS")
+
+    @property
     def name(self) -> str:
         """The principal without its realm: ``alice``, or ``alice/admin``."""
         return _split_realm(self.principal)[0]
@@ -51,6 +59,33 @@ class Identity:
 def identity_of_ticket(principal: str, spn: str | None) -> Identity:
     """An `Identity` that a ticket vouches for. Remembered, as most users come again."""
     return Identity(principal, spn)
+
+
+def fields_of(identity: Identity) -> list[Any]:
+    """What a session restores of an identity, fit for JSON: all but SPN and source."""
+    return [
+        identity.principal,
+        sorted(identity.groups),
+        identity.account,
+        identity.sid,
+        sorted(identity.indicators),
+    ]
+
+
+def identity_of_fields(
+    fields: Sequence[Any], spn: str | None, source: Source
+) -> Identity:
+    """The other way round."""
+    principal, groups, account, sid, indicators = fields
+    return Identity(
+        principal,
+        spn,
+        source,
+        frozenset(groups),
+        account,
+        sid,
+        frozenset(indicators),
+    )
 
 
 def _split_realm(principal: str) -> tuple[str, str]:

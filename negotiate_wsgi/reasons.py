@@ -110,6 +110,10 @@ class Reason(StrEnum):
     ENCTYPE_MISSING = ("enctype-missing", 401,
         "This server has no key of the encryption type of your ticket.",
         "Export the keytab with all encryption types that the KDC issues for this SPN.")
+    NO_PAC = ("no-pac", 401,
+        "Your ticket does not say which account of Active Directory you have.",
+        "Look whether the user's KDC is an Active Directory, and clear the flag "
+        "NO_AUTH_DATA_REQUIRED (0x2000000) in userAccountControl of this service's account.")
     UNKNOWN = ("unknown", 401,
         "Your token was refused for a reason this site has no name for.",
         "Read the library's own text in this record.")
@@ -121,6 +125,13 @@ class Reason(StrEnum):
     REALM_NOT_ALLOWED = ("realm-not-allowed", 403,
         "Users of your realm may not come in here.",
         "Add the realm to realms= if its users may.")
+    USER_NOT_ALLOWED = ("user-not-allowed", 403,
+        "You are signed on, but are not one of the users who may come in here.",
+        "Add the principal of this record to users= if the user may.")
+    GROUP_MISSING = ("group-missing", 403,
+        "You are signed on, but are not in a group that may come in here.",
+        "Put the user into one of the groups that this record names. It counts from the user's "
+        "next sign-on to the workstation, or next kinit.")
     NOT_AUTHORIZED = ("not-authorized", 403,
         "You are signed on, but have not been given access.",
         "The authorize callable said no: grant the right there if the user may.")

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 _PREFIX = "NEGOTIATE_"
 _LOG_FORMAT = "%(asctime)s %(levelname)s [%(process)d] %(name)s: %(message)s"
-_KEYS = ("service", "hostname", "keytab")
+_KEYS = {"service", "hostname", "keytab"}
+_OF_GSSAPI = {"active_directory", "group_sids"}
 
 
 def protect(app: WSGIApplication | str, **settings: Any) -> NegotiateMiddleware:
@@ -42,8 +43,10 @@ def protect(app: WSGIApplication | str, **settings: Any) -> NegotiateMiddleware:
     - ``log_level``, such as ``WARNING``. Where neither the logger ``negotiate_wsgi``
       nor the root logger has a handler, that logger gets one, which writes to standard
       error, and the level INFO unless another is given here.
-    - ``gssapi`` for ``acceptor``: a `GssapiAcceptor`, which is then given ``service``,
-      ``hostname`` and ``keytab``.
+    - ``pykerberos`` or ``gssapi`` for ``acceptor``. A `GssapiAcceptor` is then given
+      ``service``, ``hostname`` and ``keytab``, and what pykerberos cannot do:
+      ``active_directory``, and ``group_sids`` for its ``groups``, such as
+      ``staff=S-1-5-21-1-2-3-1105, admins=S-1-5-21-1-2-3-1106``.
     - ``exempt_paths``, ``exempt_prefixes`` and ``exempt_preflights`` for ``required``:
       the arguments of `unless`.
 
@@ -55,9 +58,12 @@ def protect(app: WSGIApplication | str, **settings: Any) -> NegotiateMiddleware:
     return _protect(app, settings, str)
 
 
-def from_environ(environ: Mapping[str, str]) -> NegotiateMiddleware:
+def from_environ(
+    environ: Mapping[str, str], app: WSGIApplication | None = None
+) -> NegotiateMiddleware:
     """The same by variables: ``NEGOTIATE_APP``, and ``NEGOTIATE_HOSTNAME`` and so on.
 
+    :param app: in place of ``NEGOTIATE_APP``.
     :raises ConfigurationError: as `protect`, and where ``NEGOTIATE_APP`` is missing.
     """
     settings = {
@@ -65,10 +71,10 @@ def from_environ(environ: Mapping[str, str]) -> NegotiateMiddleware:
         for name, value in environ.items()
         if name.startswith(_PREFIX)
     }
-    app = settings.pop("app", None)
-    if app is None:
+    named = settings.pop("app", None)
+    if app is None and named is None:
         raise ConfigurationError("NEGOTIATE_APP is missing: write 'package.module:app'")
-    return _protect(app, settings, lambda name: _PREFIX + name.upper())
+    return _protect(app or str(named), settings, lambda name: _PREFIX + name.upper())
 
 
 def paste_filter(
@@ -106,12 +112,22 @@ def _protect(
         _need_free("required", "exempt_*", options, spell)
         options["required"] = unless(**exempt)
     if options.get("acceptor") is GssapiAcceptor:
-        own = {key: options.pop(key) for key in _KEYS if key in options}
-        options["acceptor"] = GssapiAcceptor(**own)
+        options["acceptor"] = _gssapi_acceptor(options)
+    for name in _OF_GSSAPI & options.keys():
+        raise ConfigurationError(f"{spell(name)} needs {spell('acceptor')}=gssapi")
     guarded = NegotiateMiddleware(_import_app(spell("app"), app), **options)
     # After the app has been imported, which may configure the log, or switch ours off.
     _show_the_log(spell("log_level"), settings.get("log_level"))
     return guarded
+
+
+def _gssapi_acceptor(options: dict[str, Any]) -> GssapiAcceptor:
+    """Made with those of *options* that are its own, which are taken out of them."""
+    own = _KEYS | _OF_GSSAPI
+    taken = {name: options.pop(name) for name in own & options.keys()}
+    if "group_sids" in taken:
+        taken["groups"] = taken.pop("group_sids")
+    return GssapiAcceptor(**taken)
 
 
 def _show_the_log(name: str, level: str | int | None) -> None:
@@ -222,9 +238,30 @@ def _flag_or_object(name: str, text: str) -> Any:
 
 
 def _acceptor(name: str, text: str) -> Any:
-    if text.strip().lower() == "gssapi":
+    word = text.strip().lower()
+    if word == "gssapi":
         return GssapiAcceptor
+    if word == "pykerberos":
+        return None
+    if ":" not in word:
+        raise ConfigurationError(
+            f"{name}={text!r}: write gssapi, pykerberos or package.module:name"
+        )
     return _object(name, text)
+
+
+def _sids(name: str, text: str) -> dict[str, str]:
+    sids = {}
+    for word in _words(name, text):
+        group, _, sid = word.partition("=")
+        if not sid:
+            raise ConfigurationError(
+                f"{name} has {word!r}: write name=SID, such as staff=S-1-5-21-1-2-3-1105"
+            )
+        if group in sids:
+            raise ConfigurationError(f"{name} has {group} twice: write one SID for it")
+        sids[group] = sid
+    return sids
 
 
 def _number(name: str, text: str) -> int:
@@ -239,6 +276,8 @@ _READERS: dict[str, Callable[[str, str], Any]] = {
     "keytab": _text,
     "required": _flag_or_object,
     "realms": _words,
+    "users": _words,
+    "groups": _words,
     "authorize": _object,
     "strip_realm": _flag,
     "user_header": _text,
@@ -250,6 +289,8 @@ _READERS: dict[str, Callable[[str, str], Any]] = {
     "discard_seconds": _number,
     "on_decision": _object,
     "acceptor": _acceptor,
+    "active_directory": _flag,
+    "group_sids": _sids,
     "log_level": _text,
     "secret_key_file": _text,
     "session_max_age": _number,

@@ -16,7 +16,7 @@ from werkzeug.test import Client
 
 from negotiate_wsgi.acceptors.protocol import Accepted, Refused
 from negotiate_wsgi.exceptions import AcceptorError
-from negotiate_wsgi.identity import Identity
+from negotiate_wsgi.identity import Identity, fields_of, identity_of_fields
 from negotiate_wsgi.reasons import Reason
 from negotiate_wsgi.wire.authorization import write_token
 from negotiate_wsgi.wire.der import (
@@ -57,6 +57,8 @@ class PretendRealm:
         client = realm.client(NegotiateMiddleware(app, acceptor=realm))
         assert client.get("/", negotiate="alice@EXAMPLE.TEST").status_code == 200
         assert client.get("/", negotiate=Reason.EXPIRED).status_code == 401
+        staff = Identity("alice@EXAMPLE.TEST", groups=frozenset({"staff"}))
+        assert client.get("/staff", negotiate=staff).status_code == 200
 
     All but the acceptor is the real thing: header, policy, pages, mutual token,
     session. Tokens are framed as a browser's are, are good for once, and are signed
@@ -71,18 +73,14 @@ class PretendRealm:
         self._key = secrets.token_bytes()
         self._seen: set[bytes] = set()
 
-    def token(self, negotiate: str | Reason) -> bytes:
-        """An initial token of the principal *negotiate*, or one that is refused for
-        that reason.
+    def token(self, negotiate: str | Identity | Reason) -> bytes:
+        """An initial token of the principal or the `Identity` *negotiate*, or one that
+        is refused for that reason.
+
+        Of an identity, the SPN and the source are those of a ticket.
         """
-        if negotiate is Reason.NO_CREDENTIALS:
-            raise ValueError("to send no credentials, leave negotiate= out")
-        if not isinstance(negotiate, Reason) and "@" not in negotiate:
-            raise ValueError(
-                f"negotiate={negotiate!r}: write a principal, 'alice@EXAMPLE.TEST'"
-            )
-        named = {"reason" if isinstance(negotiate, Reason) else "principal": negotiate}
-        ticket = _TICKET + json.dumps(named | {"nonce": secrets.token_hex()}).encode()
+        named = {"nonce": secrets.token_hex(), **_named(negotiate)}
+        ticket = _TICKET + json.dumps(named).encode()
         krb5 = element(OID, KRB5)
         framed = element(application(0), krb5, ticket, self._sign(b"ticket", ticket))
         offers = element(context(0), element(SEQUENCE, krb5))
@@ -102,8 +100,9 @@ class PretendRealm:
             return Refused(Reason.REPLAYED, "the token has been used before")
         self._seen.add(ticket)
         named = json.loads(ticket.removeprefix(_TICKET))
-        if "principal" in named:
-            return Accepted(Identity(named["principal"], self._spn), self.proof(token))
+        if "identity" in named:
+            identity = identity_of_fields(named["identity"], self._spn, "ticket")
+            return Accepted(identity, self.proof(token))
         reason = next(reason for reason in Reason if reason == named["reason"])
         if reason.status == 500:
             raise AcceptorError(reason, "as the test has asked for")
@@ -117,7 +116,7 @@ class PretendRealm:
         )
         return element(context(1), element(SEQUENCE, state, response))
 
-    def initiator(self, negotiate: str | Reason) -> Initiator:
+    def initiator(self, negotiate: str | Identity | Reason) -> Initiator:
         """The client's side of one negotiation."""
         return _PretendInitiator(self, self.token(negotiate))
 
@@ -129,6 +128,21 @@ class PretendRealm:
 
     def _sign(self, purpose: bytes, content: bytes) -> bytes:
         return hmac.new(self._key, purpose + content, "sha256").digest()
+
+
+def _named(negotiate: str | Identity | Reason) -> dict[str, object]:
+    """What a token says of whom it is to be."""
+    if negotiate is Reason.NO_CREDENTIALS:
+        raise ValueError("to send no credentials, leave negotiate= out")
+    if isinstance(negotiate, Reason):
+        return {"reason": negotiate}
+    if isinstance(negotiate, str):
+        negotiate = Identity(negotiate)
+    if not negotiate.realm:
+        raise ValueError(
+            f"negotiate={negotiate.principal!r}: write a principal, 'alice@EXAMPLE.TEST'"
+        )
+    return {"identity": fields_of(negotiate)}
 
 
 class _PretendInitiator:

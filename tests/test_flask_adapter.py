@@ -14,6 +14,7 @@ from werkzeug.wrappers import Response
 from flask_adapter import init_kerberos, requires_authentication
 from negotiate_wsgi import (
     ConfigurationError,
+    Identity,
     NegotiateMiddleware,
     Reason,
     SessionCookie,
@@ -21,6 +22,7 @@ from negotiate_wsgi import (
     get_identity,
     get_refusal,
 )
+from negotiate_wsgi.testing import PretendRealm
 
 
 def make_app(init=True, config=None, **options):
@@ -413,7 +415,71 @@ def test_both_questions_are_asked_and_answered_strictly():
         assert WsgiSite(app).request("/", negotiate(spnego(KRB5))).status == status
 
 
+STAFF = Identity("alice@EXAMPLE.TEST", groups=frozenset({"staff"}))
+BOSS = Identity("boss@EXAMPLE.TEST", groups=frozenset({"staff", "bosses"}))
+BOB = Identity("bob@EXAMPLE.TEST")
+
+
+@pytest.mark.parametrize("init", [True, False], ids=["init", "decorator alone"])
+@pytest.mark.parametrize(
+    ("of_the_app", "let_in"),
+    [
+        ({}, {"staff": "alice boss", "bob": "bob", "both": "alice boss bob", "yes": "boss"}),
+        ({"groups": ["bosses"]}, {"staff": "boss", "bob": "", "both": "boss", "yes": "boss"}),
+        ({"users": ["bob@EXAMPLE.TEST"]}, {"staff": "", "bob": "bob", "both": "bob", "yes": ""}),
+        (
+            {"authorize": lambda identity: identity.name != "boss"},
+            {"staff": "alice", "bob": "bob", "both": "alice bob", "yes": ""},
+        ),
+    ],
+    ids=["any", "groups", "users", "authorize"],
+)  # fmt: skip
+def test_users_and_groups_of_a_view_beside_the_apps(init, of_the_app, let_in):
+    realm = PretendRealm()
+    app = Flask(__name__)
+    options = {"acceptor": realm, **of_the_app}
+    if init:
+        init_kerberos(app, **options)
+    else:
+        app.config.update(
+            {f"NEGOTIATE_{name.upper()}": value for name, value in options.items()}
+        )
+    questions = {
+        "staff": {"groups": {"staff"}},
+        "bob": {"users": ["bob@EXAMPLE.TEST"]},
+        "both": {"users": ["bob@EXAMPLE.TEST"], "groups": ["staff"]},
+        "yes": {"groups": ["bosses"], "authorize": lambda identity: True},
+    }
+    for name, question in questions.items():
+        view = requires_authentication(**question)(lambda user: user)
+        app.add_url_rule(f"/{name}", name, view)
+    client = realm.client(app)
+    for name, expected in let_in.items():
+        came_in = []
+        for user in (STAFF, BOSS, BOB):
+            answer = client.get(f"/{name}", negotiate=user)
+            assert answer.status_code in (200, 403)
+            if answer.status_code == 200:
+                came_in.append(user.name)
+        assert " ".join(came_in) == expected, name
+
+
+def test_a_group_that_a_view_misses_is_one_decision_with_the_decorator_alone():
+    seen = []
+    realm = PretendRealm()
+    app = Flask(__name__)
+    app.config.update(NEGOTIATE_ACCEPTOR=realm, NEGOTIATE_ON_DECISION=seen.append)
+    app.add_url_rule("/", "x", requires_authentication(groups=["staff"])(str))
+    assert realm.client(app).get("/", negotiate=BOB).status_code == 403
+    assert [decision.reason for decision in seen] == [Reason.GROUP_MISSING]
+
+
 def test_what_is_wrong_with_a_decorator_is_said_at_import():
+    with pytest.raises(ConfigurationError, match=r"groups='staff'"):
+        requires_authentication(groups="staff")
+    with pytest.raises(ConfigurationError, match="with its realm"):
+        requires_authentication(users=["alice"])
+
     async def ask(identity):
         return True
 

@@ -31,9 +31,10 @@ BESIDE = {
     "realm": {"exceptions"},
     "doctor": {"reasons", "exceptions", "identity", "wire", "acceptors"},
     "testing": {"reasons", "exceptions", "identity", "wire", "acceptors"},
-    "debug": {*LADDER, "doctor"},
+    "whoami": {*LADDER, "doctor"},
+    "debug": {*LADDER, "doctor", "whoami"},
     "pytest_plugin": {"exceptions", "realm", "testing", "doctor"},
-    "__main__": {"", "exceptions", "realm", "doctor"},
+    "__main__": {"", "exceptions", "realm", "doctor", "whoami"},
 }
 OWNERS = {
     "kerberos": {"acceptors.pykerberos"},

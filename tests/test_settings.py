@@ -57,7 +57,7 @@ def test_every_option_can_be_written_as_text():
         middleware
         | {f"session_{name}" for name in cookie}
         | exempt
-        | {"secret_key_file", "log_level"}
+        | {"secret_key_file", "log_level", "active_directory", "group_sids"}
     )
     assert set(_READERS) == expected
 
@@ -111,6 +111,60 @@ def test_gssapi_by_its_name(realm, tmp_path):
     acceptor = NamedAcceptor(ALICE)
     with pytest.raises(ConfigurationError, match="acceptor= knows its keys"):
         protect("mounted:app", acceptor=acceptor, hostname="mounted.test")
+
+
+def test_pykerberos_by_its_name():
+    middleware = protect("mounted:app", acceptor=" PyKerberos ", hostname="a.test")
+    assert type(middleware._acceptor).__name__ == "PykerberosAcceptor"
+    with pytest.raises(ConfigurationError, match="write gssapi, pykerberos or package"):
+        protect("mounted:app", acceptor="kerberos")
+
+
+SIDS = "staff=S-1-5-21-1-2-3-1105, admins=S-1-5-21-1-2-3-1106"
+
+
+def test_active_directory_in_words():
+    environ = {
+        "NEGOTIATE_APP": "mounted:app",
+        "NEGOTIATE_ACCEPTOR": "gssapi",
+        "NEGOTIATE_ACTIVE_DIRECTORY": "yes",
+        "NEGOTIATE_GROUP_SIDS": SIDS,
+        "NEGOTIATE_GROUPS": "staff",
+        "NEGOTIATE_USERS": "alice@EXAMPLE.TEST bob@EXAMPLE.TEST",
+    }
+    middleware = from_environ(environ)
+    attributes = middleware._acceptor.attributes
+    assert attributes.active_directory is True
+    assert attributes.groups == {
+        "staff": "S-1-5-21-1-2-3-1105",
+        "admins": "S-1-5-21-1-2-3-1106",
+    }
+    assert middleware._policy.groups == {"staff"}
+    assert middleware._policy.users == {"alice@EXAMPLE.TEST", "bob@EXAMPLE.TEST"}
+    for name, value, message in [
+        ("NEGOTIATE_GROUP_SIDS", "staff=Domain", "'Domain' for staff.*Get-ADGroup"),
+        ("NEGOTIATE_GROUP_SIDS", "staff", "has 'staff': write name=SID"),
+        ("NEGOTIATE_GROUP_SIDS", f"{SIDS},staff=S-1-1-0", "has staff twice"),
+        ("NEGOTIATE_GROUPS", "staff,boss", "boss, of which the acceptor has no SID"),
+        ("NEGOTIATE_ACTIVE_DIRECTORY", "AD", "write yes or no"),
+        ("NEGOTIATE_ACCEPTOR", "pykerberos", "needs NEGOTIATE_ACCEPTOR=gssapi"),
+        ("NEGOTIATE_USERS", "alice", "'alice': write the principal with its realm"),
+    ]:
+        with pytest.raises(ConfigurationError, match=message):
+            from_environ(environ | {name: value})
+
+
+@pytest.mark.parametrize(
+    ("settings", "status"),
+    [
+        ({"users": "bob@EXAMPLE.TEST, alice@EXAMPLE.TEST"}, 200),
+        ({"users": "bob@EXAMPLE.TEST"}, 403),
+        ({"groups": "staff"}, 403),
+        ({"groups": "staff", "users": "alice@EXAMPLE.TEST"}, 200),
+    ],
+)
+def test_users_and_groups_as_text(settings, status):
+    assert answered(mounted(**settings)) == status
 
 
 def test_trusted_origins_may_be_empty():

@@ -1,6 +1,7 @@
 """Can my tests have it, with no KDC? The pretended realm speaks the protocol of the real one."""
 
 import base64
+import dataclasses
 import inspect
 
 import pytest
@@ -12,6 +13,7 @@ from werkzeug.wrappers import Response
 from flask_adapter import init_kerberos, requires_authentication
 from negotiate_wsgi import (
     Acceptor,
+    Identity,
     NegotiateMiddleware,
     Reason,
     SessionCookie,
@@ -171,3 +173,37 @@ def test_it_is_an_acceptor():
         == list(inspect.signature(Acceptor.accept).parameters)[1:]
     )
     assert isinstance(client(), Client)
+
+
+def test_signs_on_with_groups():
+    realm = PretendRealm()
+    guarded = client(realm, groups={"staff"}, session=SessionCookie("k" * 31 + "x"))
+    staff = Identity(
+        ALICE, groups=frozenset({"staff", "all"}), account="alice", sid="S-1-5-21-1"
+    )
+    assert guarded.get("/", negotiate=staff).status_code == 200
+    assert guarded.get("/").status_code == 200  # by the session
+    stranger = client(realm, groups={"staff"})
+    for user in (ALICE, Identity(ALICE), Identity(ALICE, groups=frozenset({"all"}))):
+        answer = stranger.get("/", negotiate=user)
+        assert answer.status_code == 403
+        assert "group-missing" in answer.text
+    with pytest.raises(ValueError, match="write a principal"):
+        stranger.get("/", negotiate=Identity("alice"))
+
+
+def test_an_identity_signs_on_as_it_is():
+    seen = []
+
+    def tell(environ, start_response):
+        seen.append(get_identity(environ))
+        return Response()(environ, start_response)
+
+    realm = PretendRealm()
+    named = Identity(
+        ALICE, "HTTP/other@R", "session", frozenset({"a", "b"}), "Alice", "S-1-5-21-1",
+        frozenset({"pkinit"}),
+    )  # fmt: skip
+    realm.client(NegotiateMiddleware(tell, acceptor=realm)).get("/", negotiate=named)
+    spn = "HTTP/localhost@EXAMPLE.TEST"
+    assert seen == [dataclasses.replace(named, spn=spn, source="ticket")]

@@ -6,17 +6,18 @@ import functools
 import os
 import re
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
+from negotiate_wsgi.acceptors.attributes import Attributes
 from negotiate_wsgi.acceptors.gssapi_library import (
     KEYS_OF_GSSPROXY,
     Keys,
-    Library,
     library,
 )
 from negotiate_wsgi.acceptors.insight import with_insight
+from negotiate_wsgi.acceptors.opened import Opened
 from negotiate_wsgi.acceptors.protocol import Accepted, Refused
 from negotiate_wsgi.acceptors.status import (
     classify,
@@ -28,7 +29,7 @@ from negotiate_wsgi.acceptors.status import (
 )
 from negotiate_wsgi.acceptors.target import KeytabAcceptor, Target, of_the_environment
 from negotiate_wsgi.exceptions import ConfigurationError
-from negotiate_wsgi.identity import identity_of_ticket
+from negotiate_wsgi.identity import Identity, identity_of_ticket
 from negotiate_wsgi.reasons import Reason
 from negotiate_wsgi.wire.ticket import Ticket
 
@@ -61,7 +62,14 @@ class GssapiAcceptor(KeytabAcceptor):
     :param hostname: None for every host in the keytab, or the only host or hosts
         accepted, compared without case.
     :param keytab: a path; None for ``KRB5_KTNAME``, else krb5's default, as they are
-        when the first token comes. It need not exist yet.
+        when the first token comes. It need not exist before.
+    :param active_directory: True has the PAC say who it is, and refuses a ticket
+        without one. The principal is ``account@REALM`` in the directory's spelling, and
+        the `Identity` has ``account`` and ``sid``. The name in a ticket is what the
+        user has typed (``ALICE``), or a name of no account (``root``).
+    :param groups: the SID of each group by a name of yours, ``{"staff": "S-1-5-…"}``.
+        The `Identity` has those names whose group the user is in, as the KDC resolved
+        it; without a PAC, none.
     :raises ConfigurationError: an option is wrong, or python-gssapi is not installed,
         or is not for MIT's library.
     """
@@ -71,6 +79,9 @@ class GssapiAcceptor(KeytabAcceptor):
         service: str = "HTTP",
         hostname: str | Collection[str] | None = None,
         keytab: str | os.PathLike[str] | None = None,
+        *,
+        active_directory: bool = False,
+        groups: Mapping[str, str] | None = None,
     ) -> None:
         name = None if keytab is None else os.fspath(keytab)
         if name == "":
@@ -78,7 +89,9 @@ class GssapiAcceptor(KeytabAcceptor):
                 "keytab='': write its path, or None for KRB5_KTNAME"
             )
         super().__init__(
-            Target.of(service, hostname), f"gssapi {name or 'KRB5_KTNAME'}"
+            Target.of(service, hostname),
+            f"gssapi {name or 'KRB5_KTNAME'}",
+            Attributes.of(active_directory, groups),
         )
         self._library = library()
         self._name = name
@@ -149,9 +162,20 @@ class GssapiAcceptor(KeytabAcceptor):
         result = library.accept(token, self._credential(keys, memory, spn))
         if result.more_steps or result.mech != library.mechanism:
             return Refused(Reason.NEEDS_ANOTHER_LEG, "the negotiation is not complete")
-        principal = library.name(result.initiator_name)
-        identity = identity_of_ticket(principal, spn or library.target(result.context))
-        return Accepted(identity, result.token, _Expiry(library, result.context))
+        name = result.initiator_name
+        identity = self._identity(name, spn or library.target(result.context))
+        if isinstance(identity, Refused):
+            return identity
+        ticket = Opened(library, result.context, name)
+        return Accepted(identity, result.token, ticket.end, sids=ticket.sids)
+
+    def _identity(self, name: Any, spn: str) -> Identity | Refused:
+        """Who the library's *name* is."""
+        principal = self._library.name(name)
+        if not self.attributes.are_asked_for:
+            return identity_of_ticket(principal, spn)
+        read = functools.partial(self._library.attribute, name)
+        return self.attributes.identity(read, principal, spn)
 
     @functools.cached_property
     def _path(self) -> str:
@@ -181,9 +205,8 @@ class GssapiAcceptor(KeytabAcceptor):
     def _credential(self, keys: Keys, memory: bytes, spn: str | None) -> Any:
         """This thread's: one that threads share would have them wait for each other."""
         if keys is KEYS_OF_GSSPROXY:
-            return self._library.credential(
-                keys, memory, spn
-            )  # It may have been restarted.
+            # Not one of before: gssproxy may have been restarted.
+            return self._library.credential(keys, memory, spn)
         local = self._of_thread
         if getattr(local, "version", None) is not keys.version:
             local.version = keys.version
@@ -225,19 +248,3 @@ def _without_a_keytab(path: str) -> Keys:
     if uses_gssproxy():
         return KEYS_OF_GSSPROXY
     raise keytab_fault(path)
-
-
-class _Expiry:
-    """Tells when a context's ticket ends: asked for only where a session begins."""
-
-    __slots__ = ("_context", "_end", "_library")
-
-    def __init__(self, library: Library, context: Any) -> None:
-        self._library = library
-        self._context = context
-        self._end = 0.0
-
-    def __call__(self) -> float:
-        if not self._end:
-            self._end = self._library.end_of_ticket(self._context)
-        return self._end

@@ -26,7 +26,12 @@ _SEVERAL = 64
 _FEW = 8
 # Characters of a text of the library's: an SPN as long as a token may stand in it.
 _TEXT = 2000
-_NEEDED = ("acquire_cred_from", "set_neg_mechs", "krb5_export_lucid_sec_context")
+_NEEDED = (
+    "acquire_cred_from",
+    "get_name_attribute",
+    "krb5_export_lucid_sec_context",
+    "set_neg_mechs",
+)
 _numbers = itertools.count()
 
 
@@ -176,6 +181,19 @@ class Library:
 
     def name(self, name: Any) -> str:
         return str(self._raw.display_name(name, name_type=False).name.decode())
+
+    def attribute(self, name: Any, urn: bytes) -> bytes | None:
+        """An attribute of *name* (RFC 6680) if the library has verified it, else None.
+
+        It says in one way that there is none, and that its signature is not good.
+        """
+        try:
+            found = self._raw.get_name_attribute(name, urn)
+        except self._raw.GSSError:
+            return None
+        if not found.authenticated or not found.values:
+            return None
+        return bytes(found.values[0])
 
     def target(self, context: Any) -> str:
         """The SPN of the key that opened the ticket."""

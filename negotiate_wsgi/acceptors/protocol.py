@@ -24,12 +24,15 @@ class Accepted:
     :param expiry: tells when the ticket ends, in seconds since the epoch; None where
         the acceptor cannot know.
     :param delegated: what the initiator delegated to us, or None.
+    :param sids: tells every SID in the PAC, the account's own first, for an
+        administrator who looks for them; None where the acceptor cannot know.
     """
 
     identity: Identity
     token: bytes | None = field(default=None, repr=False)
     expiry: Callable[[], float] | None = field(default=None, repr=False)
     delegated: object | None = field(default=None, repr=False)
+    sids: Callable[[], tuple[str, ...]] | None = field(default=None, repr=False)
 
 
 class Acceptor(Protocol):

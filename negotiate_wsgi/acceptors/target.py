@@ -7,6 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from weakref import WeakSet
 
+from negotiate_wsgi.acceptors.attributes import NO_ATTRIBUTES, Attributes
 from negotiate_wsgi.acceptors.protocol import Accepted, Acceptor, Refused
 from negotiate_wsgi.exceptions import AcceptorError, ConfigurationError
 from negotiate_wsgi.reasons import Reason
@@ -106,10 +107,13 @@ class KeytabAcceptor:
     :param target: which SPNs they accept.
     :param keys: names the key store; two acceptors with equal ``keys`` can open the
         same tickets.
+    :param attributes: how they name who has signed on; two acceptors that differ in it
+        know one person by two names.
     """
 
     target: Target
     keys: str
+    attributes: Attributes = NO_ATTRIBUTES
 
 
 #: Acceptors that take the keytab that ``KRB5_KTNAME`` names, while they are in use.
@@ -141,7 +145,7 @@ class Verdict:
             return self.result
         if not (isinstance(mine, KeytabAcceptor) and isinstance(other, KeytabAcceptor)):
             return None
-        if mine.keys != other.keys:
+        if mine.keys != other.keys or mine.attributes != other.attributes:
             return None
         if isinstance(self.result, Accepted):
             return other.target.check(self.result)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import time
 import traceback
 from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING
 
 from negotiate_wsgi.acceptors.protocol import Acceptor
-from negotiate_wsgi.acceptors.target import Verdict
+from negotiate_wsgi.acceptors.target import KeytabAcceptor, Verdict
 from negotiate_wsgi.exceptions import AcceptorError, ConfigurationError
 from negotiate_wsgi.identity import Identity
 from negotiate_wsgi.reasons import Reason, Refusal
@@ -21,8 +20,8 @@ from negotiate_wsgi.request.exemptions import (
     without_body,
 )
 from negotiate_wsgi.request.origins import Origins
-from negotiate_wsgi.request.policy import Authorize, Policy, is_yes
-from negotiate_wsgi.request.responses import answer, discard_body
+from negotiate_wsgi.request.policy import Authorize, Policy, is_yes, refusal_of
+from negotiate_wsgi.request.responses import answer, check_discard, discard_body
 from negotiate_wsgi.request.session import SessionCookie, audience_of, forget
 from negotiate_wsgi.wire.authorization import (
     CHALLENGE,
@@ -68,6 +67,12 @@ class NegotiateMiddleware:
     :param realms: None for every realm the KDC vouches for, else only these, compared
         exactly. A trust between realms lets foreign users in unless they are named
         here.
+    :param users: principals that may come in, ``["alice@EXAMPLE.COM"]``, compared
+        exactly. None and no *groups* is everybody. With Active Directory, use an
+        acceptor with ``active_directory=True``: there, a name in a ticket is no
+        identity.
+    :param groups: names of groups whose members may come in, beside *users*. The
+        acceptor knows the groups: ``GssapiAcceptor(groups={"staff": "S-1-5-…"})``.
     :param authorize: a callable that is given the `Identity` and answers whether it may
         come in, True or False. An exception it raises, or another answer, is a 500,
         never a pass.
@@ -106,6 +111,8 @@ class NegotiateMiddleware:
         keytab: str | os.PathLike[str] | None = None,
         required: bool | Required = True,
         realms: Collection[str] | None = None,
+        users: Collection[str] | None = None,
+        groups: Collection[str] | None = None,
         authorize: Authorize | None = None,
         strip_realm: bool = False,
         user_header: str | None = None,
@@ -124,15 +131,7 @@ class NegotiateMiddleware:
             raise ConfigurationError(
                 "strip_realm= needs exactly one realm in realms=, or two users would share a name"
             )
-        if not isinstance(discard_body, int) or discard_body < 0:
-            raise ConfigurationError("discard_body= takes a number of bytes, 0 or more")
-        if (
-            not isinstance(discard_seconds, int | float)
-            or not 0 < discard_seconds < math.inf
-        ):
-            raise ConfigurationError(
-                "discard_seconds= takes a number of seconds, more than 0"
-            )
+        check_discard(discard_body, discard_seconds)
         if not isinstance(strip_realm, bool):
             raise ConfigurationError(
                 f"strip_realm={strip_realm!r}: write True or False"
@@ -145,7 +144,8 @@ class NegotiateMiddleware:
         self.app = app
         self._acceptor = _choose_acceptor(acceptor, service, hostname, keytab)
         self._is_required = as_question(required)
-        self._policy = Policy.of(realms, authorize)
+        self._policy = Policy.of(realms, users, groups, authorize)
+        _check_groups(groups, self._acceptor)
         self._strip_realm = strip_realm
         self._user_key = keys.key_of_header(user_header)
         self._session = None
@@ -214,12 +214,11 @@ class NegotiateMiddleware:
         try:
             objection = self._policy.objection(identity)
         except Exception as exc:
-            objection = Reason.AUTHORIZE_FAILED
+            objection = refusal_of(identity, Reason.AUTHORIZE_FAILED)
             failure = exc
         if objection:
-            refusal = Refusal(objection, "", identity.principal, identity.spn)
             authentication.is_news = True
-            authentication.conclude(refusal, failure)
+            authentication.conclude(objection, failure)
 
     def _ask_whether_required(
         self, authentication: Authentication, environ: WSGIEnvironment
@@ -326,6 +325,19 @@ def _choose_acceptor(
     if not callable(getattr(acceptor, "accept", None)):
         raise ConfigurationError(f"acceptor={acceptor!r} has no method accept(token)")
     return acceptor
+
+
+def _check_groups(groups: Collection[str] | None, acceptor: Acceptor) -> None:
+    """Whether *acceptor* can tell who is in *groups*. Raises `ConfigurationError`."""
+    if not groups or not isinstance(acceptor, KeytabAcceptor):
+        return
+    unknown = sorted(set(groups) - acceptor.attributes.groups.keys())
+    if unknown:
+        raise ConfigurationError(
+            f"groups= has {', '.join(unknown)}, of which the acceptor has no SID: write "
+            f"acceptor=GssapiAcceptor(groups={{{unknown[0]!r}: 'S-1-5-21-…'}}), or in "
+            f"settings group_sids = {unknown[0]}=S-1-5-21-…"
+        )
 
 
 def _offering(start_response: StartResponse) -> StartResponse:

@@ -8,14 +8,9 @@ from dataclasses import dataclass
 
 from negotiate_wsgi.exceptions import ConfigurationError
 from negotiate_wsgi.identity import Identity
-from negotiate_wsgi.reasons import Reason
+from negotiate_wsgi.reasons import Reason, Refusal
 
 Authorize = Callable[[Identity], bool]
-
-# RFC 8062 section 3: the anonymous principal's name, in a realm or in the anonymous
-# realm.
-_ANONYMOUS_NAME = "WELLKNOWN/ANONYMOUS@"
-_ANONYMOUS_REALM = "@WELLKNOWN:ANONYMOUS"
 
 
 @dataclass(frozen=True)
@@ -25,46 +20,91 @@ class Policy:
     :param realms: None for every realm that the KDC vouches for, else only these.
         Compared as a whole and with case: realms are case-sensitive (RFC 4120 section
         6.1).
-    :param authorize: asked with the `Identity` after the realms; None lets everybody
-        in.
+    :param users: principals that may come in, compared in the same way.
+    :param groups: names of groups whose members may come in, too. None for both lets
+        everybody in.
+    :param authorize: asked with the `Identity` after all else; None lets everybody in.
     """
 
-    realms: frozenset[str] | None
-    authorize: Authorize | None
+    realms: frozenset[str] | None = None
+    users: frozenset[str] | None = None
+    groups: frozenset[str] | None = None
+    authorize: Authorize | None = None
 
     @classmethod
-    def of(cls, realms: Collection[str] | None, authorize: Authorize | None) -> Policy:
+    def of(
+        cls,
+        realms: Collection[str] | None = None,
+        users: Collection[str] | None = None,
+        groups: Collection[str] | None = None,
+        authorize: Authorize | None = None,
+    ) -> Policy:
         """Validate the options. Raises `ConfigurationError`."""
-        if isinstance(realms, str):
-            raise ConfigurationError(
-                f"realms={realms!r}: write a collection, [{realms!r}]"
-            )
+        for user in _names("users", users) or ():
+            if not Identity(user).realm:
+                raise ConfigurationError(
+                    f"users= has {user!r}: write the principal with its realm, "
+                    f"such as '{user}@EXAMPLE.COM'"
+                )
         if authorize is not None and not callable(authorize):
             raise ConfigurationError("authorize= takes a callable(identity) -> bool")
         if inspect.iscoroutinefunction(authorize):
             raise ConfigurationError(
                 "authorize= takes a plain function: WSGI awaits nothing"
             )
-        if realms is not None:
-            realms = frozenset(realms)
-        return cls(realms, authorize)
+        return cls(
+            _names("realms", realms),
+            _names("users", users),
+            _names("groups", groups),
+            authorize,
+        )
 
-    def objection(self, identity: Identity) -> Reason | None:
+    def objection(self, identity: Identity) -> Refusal | None:
         """Why *identity* may not come in, or None if it may.
 
         Raises what authorize raises, and TypeError where it answers neither True nor
         False.
         """
-        principal = identity.principal
-        if principal.startswith(_ANONYMOUS_NAME) or principal.endswith(
-            _ANONYMOUS_REALM
-        ):
-            return Reason.ANONYMOUS
+        if identity.is_anonymous:
+            return refusal_of(identity, Reason.ANONYMOUS)
         if self.realms is not None and identity.realm not in self.realms:
-            return Reason.REALM_NOT_ALLOWED
+            return refusal_of(identity, Reason.REALM_NOT_ALLOWED)
+        if not self._is_named(identity):
+            return self._not_named(identity)
         if self.authorize is None or is_yes("authorize", self.authorize(identity)):
             return None
-        return Reason.NOT_AUTHORIZED
+        return refusal_of(identity, Reason.NOT_AUTHORIZED)
+
+    def _is_named(self, identity: Identity) -> bool:
+        """Whether the configuration names the user, or one of the user's groups."""
+        if self.users is None and self.groups is None:
+            return True
+        if self.users is not None and identity.principal in self.users:
+            return True
+        return self.groups is not None and not self.groups.isdisjoint(identity.groups)
+
+    def _not_named(self, identity: Identity) -> Refusal:
+        if self.groups is None:
+            return refusal_of(identity, Reason.USER_NOT_ALLOWED)
+        groups = " or ".join(sorted(self.groups))
+        return refusal_of(identity, Reason.GROUP_MISSING, f"not in {groups}")
+
+
+def refusal_of(identity: Identity, reason: Reason, detail: str = "") -> Refusal:
+    """*reason*, of somebody whom we know."""
+    return Refusal(reason, detail, identity.principal, identity.spn)
+
+
+def _names(option: str, names: Collection[str] | None) -> frozenset[str] | None:
+    """The option's names, compared to the letter. Raises `ConfigurationError`."""
+    if names is None:
+        return None
+    if isinstance(names, str):
+        raise ConfigurationError(f"{option}={names!r}: write a collection, [{names!r}]")
+    for name in names:
+        if not isinstance(name, str):
+            raise ConfigurationError(f"{option}= has {name!r}: write texts alone")
+    return frozenset(names)
 
 
 def is_yes(name: str, answer: object) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import socket
 import threading
@@ -10,6 +11,7 @@ import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from negotiate_wsgi.exceptions import ConfigurationError
 from negotiate_wsgi.reasons import Reason
 from negotiate_wsgi.request.pages import page_for
 
@@ -60,6 +62,16 @@ def answer(
         return [body]
 
     return refuse
+
+
+def check_discard(limit: object, seconds: object) -> None:
+    """The options of `discard_body`. Raises `ConfigurationError`."""
+    if not isinstance(limit, int) or limit < 0:
+        raise ConfigurationError("discard_body= takes a number of bytes, 0 or more")
+    if not isinstance(seconds, int | float) or not 0 < seconds < math.inf:
+        raise ConfigurationError(
+            "discard_seconds= takes a number of seconds, more than 0"
+        )
 
 
 def discard_body(environ: WSGIEnvironment, limit: int, seconds: float) -> None:

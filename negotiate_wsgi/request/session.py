@@ -17,7 +17,7 @@ from werkzeug.http import dump_cookie
 from negotiate_wsgi.acceptors.protocol import Acceptor
 from negotiate_wsgi.acceptors.target import KeytabAcceptor
 from negotiate_wsgi.exceptions import ConfigurationError
-from negotiate_wsgi.identity import Identity
+from negotiate_wsgi.identity import Identity, fields_of, identity_of_fields
 from negotiate_wsgi.request.environ import SESSION
 from negotiate_wsgi.wire.cookies import LOOKED_AT, cookie_values
 from negotiate_wsgi.wire.headers import for_caches, may_be_shared
@@ -119,7 +119,8 @@ class SessionCookie:
 
 
 def audience_of(acceptor: Acceptor) -> str:
-    """For whom a session is good: the service, the hosts and the kind of the acceptor.
+    """For whom a session is good: the service, the hosts and the kind of the acceptor,
+    and how it names users and groups.
 
     A cookie of another application with the same key and other hosts says nothing here.
     """
@@ -130,7 +131,10 @@ def audience_of(acceptor: Acceptor) -> str:
     hosts = ["*"]
     if target.hostnames is not None:
         hosts = sorted(target.hostnames)
-    return f"{kind} {target.service}/{','.join(hosts)}"
+    audience = f"{kind} {target.service}/{','.join(hosts)}"
+    if acceptor.attributes.are_asked_for:
+        audience += f" {acceptor.attributes}"
+    return audience
 
 
 class Sessions:
@@ -195,7 +199,8 @@ class Sessions:
         if not any(compare_digest(ours, value.encode()) for ours in signed):
             return None
         issued, end, *fields = json.loads(base64_decode(payload))
-        return _identity(*fields), min(end, issued + self._cookie.max_age)
+        identity = identity_of_fields(fields, None, "session")
+        return identity, min(end, issued + self._cookie.max_age)
 
     def keep(
         self,
@@ -285,40 +290,9 @@ class Sessions:
     def sign(self, name: str, identity: Identity, seconds: int) -> str:
         """The value of a cookie that says who *identity* is for *seconds* from now on."""
         now = int(time.time())
-        content = [now, now + seconds, *_fields(identity)]
+        content = [now, now + seconds, *fields_of(identity)]
         payload = base64_encode(json.dumps(content, separators=(",", ":")))
         return self._signers[name][0].sign(payload).decode()
-
-
-def _fields(identity: Identity) -> list[object]:
-    """What a session restores of an identity: all but the SPN, and that it was by a
-    ticket.
-    """
-    return [
-        identity.principal,
-        sorted(identity.groups),
-        identity.account,
-        identity.sid,
-        sorted(identity.indicators),
-    ]
-
-
-def _identity(
-    principal: str,
-    groups: list[str],
-    account: str | None,
-    sid: str | None,
-    indicators: list[str],
-) -> Identity:
-    return Identity(
-        principal,
-        None,
-        "session",
-        frozenset(groups),
-        account,
-        sid,
-        frozenset(indicators),
-    )
 
 
 def forget(environ: WSGIEnvironment) -> None:

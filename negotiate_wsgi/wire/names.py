@@ -36,8 +36,12 @@ def principal_in_words(components: Sequence[bytes], realm: bytes) -> str:
 
     What is not UTF-8 becomes ``\xff``, which no escape of krb5's is.
     """
-    name = b"/".join(map(_escaped, components))
-    return b"@".join((name, _escaped(realm))).decode(errors="backslashreplace")
+    return f"{name_in_words(components)}@{name_in_words([realm])}"
+
+
+def name_in_words(components: Sequence[bytes]) -> str:
+    """The same without a realm: ``HTTP/www.example.com``."""
+    return b"/".join(map(_escaped, components)).decode(errors="backslashreplace")
 
 
 def _escaped(text: bytes) -> bytes:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Self
 
 from negotiate_wsgi.acceptors.protocol import Refused
 from negotiate_wsgi.exceptions import ConfigurationError
@@ -13,11 +15,13 @@ from negotiate_wsgi.reasons import Reason
 from negotiate_wsgi.wire.groups import Wanted
 from negotiate_wsgi.wire.names import name_in_words
 from negotiate_wsgi.wire.pac import LogonInfo, PacError, UpnDnsInfo
-from negotiate_wsgi.wire.sids import sid_from_text
+from negotiate_wsgi.wire.sids import Sid, sid_from_text
 
 # MIT's names of a PAC's buffers, for gss_get_name_attribute (RFC 6680).
 _LOGON_INFO = b"urn:mspac:logon-info"
 _UPN_DNS_INFO = b"urn:mspac:upn-dns-info"
+_REMEMBERED = 128  # buffers, of up to 64 KiB
+_NO_GROUPS = Wanted({})
 _WHERE_SIDS_ARE_FOUND = (
     "its SID is shown by (Get-ADGroup staff).SID or whoami /groups on Windows, by "
     "samba-tool group show staff --attributes=objectSid, by wbinfo -n staff, and by "
@@ -88,14 +92,27 @@ class Attributes:
             return Refused(Reason.NO_PAC, str(error), principal, spn)
 
     def _identity_of_pac(self, read: ReadAttribute, plain: Identity) -> Identity:
-        if self._wanted is None:
-            account = _account(read)
-            return _of_account(account, plain, frozenset())
-        logon_info = _logon_info(read)
-        groups = logon_info.which_of(self._wanted)
-        if self.active_directory:
-            return _of_account(logon_info, plain, groups)
-        return Identity(plain.principal, plain.spn, groups=groups)
+        account, groups = self._account_and_groups(read)
+        if not self.active_directory:
+            return Identity(plain.principal, plain.spn, groups=groups)
+        return Identity(
+            # The realm is that of the ticket, which the KDC has checked.
+            f"{account.escaped}@{plain.realm}",
+            plain.spn,
+            groups=groups,
+            account=account.name,
+            sid=account.sid,
+        )
+
+    def _account_and_groups(
+        self, read: ReadAttribute
+    ) -> tuple[_Account, frozenset[str]]:
+        if self._wanted:
+            return _member(_logon_info(read), self._wanted)
+        # Who it is alone is told by a buffer that costs less, if the KDC sends that.
+        names = read(_UPN_DNS_INFO)
+        account = names and _named(names)
+        return account or _member(_logon_info(read), _NO_GROUPS)[0], frozenset()
 
 
 #: Of an acceptor that looks for none.
@@ -105,41 +122,48 @@ NO_ATTRIBUTES = Attributes()
 def sids_of(read: ReadAttribute) -> tuple[str, ...]:
     """Every SID in the initiator's PAC, its own first; none where there is no PAC."""
     try:
-        logon_info = _logon_info(read)
+        logon_info = LogonInfo.of(_logon_info(read))
     except PacError:
         return ()
     return (str(logon_info.sid), *map(str, logon_info.sids()))
 
 
-def _logon_info(read: ReadAttribute) -> LogonInfo:
-    blob = read(_LOGON_INFO)
-    if blob is None:
+@dataclass(frozen=True, slots=True)
+class _Account:
+    """Whose ticket it is: the account's name, the same as a principal, and its SID."""
+
+    name: str
+    escaped: str
+    sid: str
+
+    @classmethod
+    def of(cls, name: str, sid: Sid) -> Self:
+        return cls(name, name_in_words([name.encode()]), str(sid))
+
+
+def _logon_info(read: ReadAttribute) -> bytes:
+    buffer = read(_LOGON_INFO)
+    if buffer is None:
         raise PacError("the ticket has no PAC that can be verified")
-    return LogonInfo.of(blob)
+    return buffer
 
 
-def _account(read: ReadAttribute) -> LogonInfo | UpnDnsInfo:
-    """Who it is, by the buffer that costs less to read, if the KDC sends that."""
-    blob = read(_UPN_DNS_INFO)
-    if blob is not None:
-        info = UpnDnsInfo.of(blob)
-        if info.account and info.sid:
-            return info
-    return _logon_info(read)
+# A user's tickets of one sign-on have the same buffers: most have been read before.
 
 
-def _of_account(
-    info: LogonInfo | UpnDnsInfo, plain: Identity, groups: frozenset[str]
-) -> Identity:
-    account = info.account or ""
-    return Identity(
-        # The realm is that of the ticket, which the KDC has checked.
-        f"{name_in_words([account.encode()])}@{plain.realm}",
-        plain.spn,
-        groups=groups,
-        account=account,
-        sid=str(info.sid),
-    )
+@functools.lru_cache(maxsize=_REMEMBERED)
+def _member(logon_info: bytes, wanted: Wanted) -> tuple[_Account, frozenset[str]]:
+    info = LogonInfo.of(logon_info)
+    return _Account.of(info.account, info.sid), info.which_of(wanted)
+
+
+@functools.lru_cache(maxsize=_REMEMBERED)
+def _named(upn_dns_info: bytes) -> _Account | None:
+    """The account, where the KDC is one that tells it here."""
+    info = UpnDnsInfo.of(upn_dns_info)
+    if info.account and info.sid:
+        return _Account.of(info.account, info.sid)
+    return None
 
 
 def _check_group(name: object, sid: object) -> None:

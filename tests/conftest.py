@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 import sites
+from domain import Domain
 from initiator import Initiator, prolong, token_at
 from playwright.sync_api import sync_playwright
+from tickets import Tickets
 
 from negotiate_wsgi.acceptors import insight
 from negotiate_wsgi.realm import Realm
@@ -35,33 +37,8 @@ for name in list(os.environ):
         del os.environ[name]  # a proxy does not know this machine's localhost
 
 
-class World(Realm):
-    """A realm, and the tickets that each scenario needs.
-
-    All tests of a process share it. What one of them does to the keytab or to a user's tickets is
-    undone before the next one, so that any order of tests is as good as any other.
-    """
-
-    def keep(self):
-        """From here on, `put_back` restores the keytab and the tickets as they are now."""
-        files = [self.keytab, self.ccache("alice"), self.ccache("bob")]
-        self._kept = {Path(file): Path(file).read_bytes() for file in files}
-
-    def put_back(self):
-        for file, content in self._kept.items():
-            if not file.exists() or file.read_bytes() != content:
-                new = file.with_suffix(".new")
-                new.write_bytes(content)
-                new.rename(file)
-
-    def initiator(self, spn="HTTP/localhost", user="alice", **options):
-        return Initiator(self.ccache(user), f"{spn}@{self.name}", **options)
-
-    def authorization(self, spn="HTTP/localhost", user="alice", **options):
-        return self.initiator(spn, user, **options).authorization
-
-    def token(self, spn="HTTP/localhost", user="alice", **options):
-        return self.initiator(spn, user, **options).token
+class World(Tickets, Realm):
+    """A realm of MIT's, and the tickets that each scenario needs."""
 
 
 @pytest.fixture(autouse=True)
@@ -106,9 +83,55 @@ def realm(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def _nothing_is_left_behind(request):
     yield
-    realm = request.node.funcargs.get("realm")
-    if isinstance(realm, World):
-        realm.put_back()
+    for name in ("realm", "domain"):
+        shared = request.node.funcargs.get(name)
+        if isinstance(shared, Tickets):
+            shared.put_back()
+
+
+@pytest.fixture(scope="session")
+def domain_controller():
+    """A domain of Active Directory, with who lives there; `domain` is for a test that does.
+
+    ``staff`` is in ``everybody``, and that in ``web-users``.
+    """
+    with Domain() as domain:
+        domain.add_user("alice")
+        domain.add_user("bob")
+        domain.add_user("carol", upn="carol.smith@corp.example")
+        domain.add_user("mallory", upn=f"admin@{domain.name.lower()}")
+        domain.add_computer("WEB2$", ["host/web2", "HTTP/web2"])
+        domain.add_computer("CLIENT1$")
+        domain.add_service_account("svc-web", ["HTTP/localhost", "HTTP/alias.test"])
+        domain.add_service_account("svc-other", ["HTTP/other.test"])
+        domain.add_service_account("svc-nfs", ["nfs/localhost"])
+        domain.add_group("staff", "global", ["alice"])
+        domain.add_group("everybody", "universal", ["staff", "bob"])
+        domain.add_group("web-users", "domain-local", ["everybody"])
+        domain.add_group("admins", "global", ["bob"])
+        domain.add_group("news", "distribution", ["alice"])
+        spns = ["HTTP/localhost", "HTTP/alias.test", "nfs/localhost"]
+        domain.export_keytab(domain.keytab, *spns)
+        for user in ("alice", "bob"):
+            domain.kinit(user)
+        domain.keep()
+        yield domain
+
+
+@pytest.fixture
+def domain(domain_controller, monkeypatch):
+    """The domain of Active Directory, and a test that lives in it."""
+    for name, value in domain_controller.environ.items():
+        monkeypatch.setenv(name, value)
+    return domain_controller
+
+
+@pytest.fixture(scope="session")
+def sids_of_many(domain_controller):
+    """The SIDs of the thousand groups that the user ``many`` is in."""
+    domain_controller.add_user("many")
+    names = [f"group {number:04}" for number in range(1000)]
+    return domain_controller.add_groups(names, members=["many"])
 
 
 def break_keys(realm):

@@ -142,6 +142,33 @@ def test_packages_do_not_start_their_services(programs):
     assert not left.exists()
 
 
+INSTALLS_SAMBA = """#!/bin/sh
+[ "$1" = install ] || exit 0
+touch /lib/systemd/system/smbd.service /lib/systemd/system/samba-ad-dc.service
+"""
+WITH_A_FILE_SERVER = [
+    "unshare", "--map-root-user", "--mount", "sh", "-c",
+    "mount -t tmpfs tmpfs /usr/sbin && mount -t tmpfs tmpfs /lib/systemd/system &&"
+    ' touch /lib/systemd/system/smbd.service && "$@"', "-",
+]  # fmt: skip
+
+
+def test_what_we_installed_does_not_start_at_boot_and_what_was_there_does(programs):
+    need_user_namespaces()
+    (programs / "apt-get").unlink()
+    for name, text in [
+        ("apt-get", INSTALLS_SAMBA),
+        ("systemctl", '#!/bin/sh\necho "$@" >>systemctl.log\n'),
+    ]:
+        (programs / name).write_text(text)
+        (programs / name).chmod(0o755)
+    path = f"{programs}:{os.environ['PATH']}"
+    done = shell(programs.parent, MISSING, WITH_A_FILE_SERVER, PATH=path)
+    assert done.returncode == 0, done.stderr
+    log = (programs.parent / "systemctl.log").read_text()
+    assert log == "--quiet disable samba-ad-dc\n"
+
+
 def test_of_two_at_once_the_second_waits_and_says_so(tmp_path):
     work = "work() { echo began >>log; sleep 1; echo ended >>log; }; one_at_a_time work"
     shutil.copy(SET_UP, tmp_path / "set-up")

@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 with atheris.instrument_imports(include=["negotiate_wsgi"]):
     import properties
     from initiator import Initiator
+    from pacs import logon_info, upn_dns_info
 
     import negotiate_wsgi.acceptors.pykerberos
     from negotiate_wsgi import Accepted, GssapiAcceptor
@@ -40,6 +41,9 @@ def targets(realm):
         negotiate_wsgi.acceptors.pykerberos.PykerberosAcceptor(),
     ]
 
+    pac = logon_info(resource_domain="S-1-5-21-7-8-9", resource=[(1400, 7), (1401, 7)])
+    names = upn_dns_info()
+
     def near_genuine(data):
         return properties.mutated(data.PickValueInList(genuine), edits(data))
 
@@ -50,6 +54,9 @@ def targets(realm):
         lambda data: properties.header(properties.encoded(near_genuine(data))),
         lambda data: properties.ticket(near_genuine(data)),
         lambda data: properties.keytab(properties.mutated(keytab, edits(data))),
+        lambda data: properties.logon_info(properties.mutated(pac, edits(data))),
+        lambda data: properties.logon_info(data.ConsumeBytes(4096)),
+        lambda data: properties.upn_dns_info(properties.mutated(names, edits(data))),
         lambda data: properties.explanation(properties.encoded(near_genuine(data))),
         lambda data: properties.explanation(data.ConsumeUnicode(4096)),
         lambda data: properties.identity(data.ConsumeUnicode(64), data.ConsumeUnicode(64)),

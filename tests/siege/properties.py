@@ -22,6 +22,8 @@ from negotiate_wsgi.wire.authorization import (
 from negotiate_wsgi.wire.keytab import KeytabError, parse
 from negotiate_wsgi.wire.names import principal_in_words
 from negotiate_wsgi.wire.negotiation import message_in_words, offers_in_words
+from negotiate_wsgi.wire.pac import LogonInfo, PacError, UpnDnsInfo, Wanted
+from negotiate_wsgi.wire.sids import sid_from_text
 from negotiate_wsgi.wire.ticket import Ticket
 
 KERBEROS = {"1.2.840.113554.1.2.2", "1.2.840.48018.1.2.2"}
@@ -95,6 +97,38 @@ def keytab(content):
     if keys:
         fewer = parse(content[:-1])
         assert fewer == keys[: len(fewer)]
+
+
+def logon_info(content):
+    """It is refused, or it names an account, and of all groups those that were asked for are found."""
+    try:
+        found = LogonInfo.of(content)
+    except PacError:
+        return
+    assert found.account.encode()
+    assert "\0" not in found.account
+    assert sid_from_text(str(found.sid)) == found.sid
+    groups = [str(sid) for sid in found.sids()]
+    assert len(groups) == len(set(groups)) <= len(content) / 8
+    asked = {sid: sid for sid in groups[::2]}
+    beside = {f"beside {sid}": f"{sid}-1" for sid in groups[::2] if sid.count("-") < 17}
+    assert found.which_of(Wanted(asked | beside)) == {
+        name for name, sid in (asked | beside).items() if sid in groups
+    }
+
+
+def upn_dns_info(content):
+    """It is refused, or it names somebody in texts, and with a SID or without an account."""
+    try:
+        found = UpnDnsInfo.of(content)
+    except PacError:
+        return
+    names = [found.upn, found.dns_domain, found.account or ""]
+    assert all("\0" not in name for name in names)
+    assert len("".join(names).encode("utf-16-le")) <= 3 * len(content)
+    assert found.account != ""
+    assert (found.account is None) == (found.sid is None)
+    assert found.sid is None or sid_from_text(str(found.sid)) == found.sid
 
 
 def explanation(text):

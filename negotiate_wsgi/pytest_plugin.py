@@ -1,5 +1,5 @@
-"""Can my tests have it? Fixtures for pytest: a real realm, and clients with real
-tickets.
+"""Can my tests have it? Fixtures for pytest: a pretended realm with no KDC, and a real
+one, with clients that have real tickets.
 """
 
 from __future__ import annotations
@@ -10,15 +10,34 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from negotiate_wsgi.exceptions import ConfigurationError
+from negotiate_wsgi.identity import Identity
+from negotiate_wsgi.reasons import Reason
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
     from negotiate_wsgi.realm import Realm
-    from negotiate_wsgi.testing import Initiator
+    from negotiate_wsgi.testing import Initiator, PretendRealm
+
+_USE_A_PRETENDED_REALM = (
+    "Use the fixture negotiate_pretend_realm: give it to the middleware as acceptor=, "
+    "and ask with its client(app)"
+)
 
 # What a fixture needs is imported where it is used: pytest loads this module in every
 # project.
+
+
+@pytest.fixture
+def negotiate_pretend_realm() -> PretendRealm:
+    """A fresh `PretendRealm` for one test. No KDC is needed, and no other extra.
+
+    Give it to the middleware as ``acceptor=``. Its ``client(app)`` then takes
+    ``negotiate=`` a principal, an `Identity` with groups, or a `Reason`.
+    """
+    from negotiate_wsgi.testing import PretendRealm
+
+    return PretendRealm()
 
 
 @pytest.fixture(scope="session")
@@ -59,6 +78,8 @@ def negotiate_client(
     ticket.
 
     *app* is any WSGI application; of a Flask application it is Flask's own test client.
+    Who is in which group, and why a ticket is refused, only a pretended realm can say:
+    ``negotiate_pretend_realm``.
     """
     from negotiate_wsgi.testing import client_of
 
@@ -118,10 +139,30 @@ def _initiate(realm: Realm, host: str) -> Callable[[str], Initiator]:
             "pyspnego is missing: pip install 'negotiate-wsgi[pytest]'"
         ) from exc
 
-    def initiate(user: str) -> Initiator:
-        name = user.removesuffix(f"@{realm.name}")
+    def initiate(negotiate: str | Identity) -> Initiator:
+        name = _principal_of(negotiate).removesuffix(f"@{realm.name}")
         if not realm.has_user(name):
             realm.add_user(name)
         return TicketInitiator(realm.ccache(name), host)
 
     return initiate
+
+
+def _principal_of(negotiate: str | Identity) -> str:
+    """Whom a real KDC can give the ticket that *negotiate* asks for.
+
+    Raises ValueError where it asks for what only a pretended realm can do.
+    """
+    if isinstance(negotiate, Reason):
+        raise ValueError(
+            f"negotiate=Reason.{negotiate.name}: the tickets of a real realm are good. "
+            f"{_USE_A_PRETENDED_REALM}"
+        )
+    if not isinstance(negotiate, Identity):
+        return negotiate
+    if negotiate != Identity(negotiate.principal, negotiate.spn, negotiate.source):
+        raise ValueError(
+            "negotiate= is an Identity with groups, an account, a SID or indicators: "
+            "MIT's KDC puts none of them into a ticket. " + _USE_A_PRETENDED_REALM
+        )
+    return negotiate.principal

@@ -33,7 +33,14 @@ BESIDE = {
     "testing": {"reasons", "exceptions", "identity", "wire", "acceptors"},
     "whoami": {*LADDER, "doctor"},
     "debug": {*LADDER, "doctor", "whoami"},
-    "pytest_plugin": {"exceptions", "realm", "testing", "doctor"},
+    "pytest_plugin": {
+        "reasons",
+        "exceptions",
+        "identity",
+        "realm",
+        "testing",
+        "doctor",
+    },
     "__main__": {"", "exceptions", "realm", "doctor", "whoami"},
 }
 OWNERS = {

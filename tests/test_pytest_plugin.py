@@ -10,7 +10,7 @@ APP = """
 import pytest
 from flask import Flask
 from flask_adapter import requires_authentication
-from negotiate_wsgi import NegotiateMiddleware, get_identity, get_refusal
+from negotiate_wsgi import Identity, NegotiateMiddleware, Reason, get_identity, get_refusal
 from werkzeug.wrappers import Response
 
 def app(environ, start_response):
@@ -96,6 +96,57 @@ def test_flask(negotiate_client):
         assert dict(session) == {}
 """
     assert passed(run(tmp_path, tests)) == 1
+
+
+def test_a_pretended_realm_knows_groups_and_reasons(tmp_path):
+    tests = """
+STAFF = Identity("alice@EXAMPLE.TEST", groups=frozenset({"staff"}))
+
+def test_who_may_come_in(negotiate_pretend_realm):
+    client = negotiate_pretend_realm.client(
+        NegotiateMiddleware(app, acceptor=negotiate_pretend_realm, groups={"staff"})
+    )
+    assert client.get("/", negotiate=STAFF).text == "Hello alice@EXAMPLE.TEST"
+    answer = client.get("/", negotiate="bob@EXAMPLE.TEST")
+    assert answer.status_code == 403
+    assert "group-missing" in answer.text
+    assert client.get("/", negotiate=Reason.EXPIRED).status_code == 401
+
+seen = []
+
+@pytest.mark.parametrize("time", range(3))
+def test_it_is_fresh_for_each_test(negotiate_pretend_realm, time):
+    assert negotiate_pretend_realm not in seen
+    seen.append(negotiate_pretend_realm)
+"""
+    assert passed(run(tmp_path, tests)) == 4
+
+
+def test_what_a_real_realm_cannot_do_it_says(tmp_path):
+    tests = """
+@kits
+@pytest.mark.parametrize(
+    ("negotiate", "says"),
+    [
+        (Identity("alice@EXAMPLE.TEST", groups=frozenset({"staff"})), "an Identity with groups"),
+        (Identity("alice@EXAMPLE.TEST", sid="S-1-5-21-1-2-3-1105"), "puts none of them"),
+        (Reason.EXPIRED, "negotiate=Reason.EXPIRED: the tickets of a real realm are good"),
+    ],
+)
+def test_it(kit, request, negotiate, says, negotiate_realm):
+    client = request.getfixturevalue(kit)(guarded)
+    with pytest.raises(ValueError, match=says) as error:
+        client.get("/", negotiate=negotiate)
+    assert "Use the fixture negotiate_pretend_realm" in str(error.value)
+    assert "expired" not in negotiate_realm.kadmin("listprincs")
+
+@kits
+def test_an_identity_that_is_a_name_alone_signs_on(kit, request):
+    client = request.getfixturevalue(kit)(guarded)
+    answer = client.get("/", negotiate=Identity("bob@EXAMPLE.TEST"))
+    assert answer.text == "Hello bob@EXAMPLE.TEST"
+"""
+    assert passed(run(tmp_path, tests)) == 8
 
 
 def test_users_and_hosts_can_be_overridden(tmp_path):

@@ -1,12 +1,14 @@
 """PACs as Samba writes them, and what Samba reads in them: one JSON object a line.
 
-    /usr/bin/python3 tests/samba_pacs.py SEED COUNT
+    /usr/bin/python3 tests/samba_pacs.py SEED COUNT     packs as many of each kind
+    /usr/bin/python3 tests/samba_pacs.py                reads logon-info, in hex, a line each
 
 python3-samba is a system package: it is not in the environment of the tests.
 """
 
 import json
 import random
+import struct
 import sys
 
 from samba.dcerpc import krb5pac, netlogon, samr, security
@@ -160,7 +162,20 @@ def said_of_upn_dns_info(info):
     }
 
 
-def main(seed, count):
+def around(blob):
+    """A PAC of this one buffer (MS-PAC sections 2.3 and 2.4)."""
+    start = 24
+    kind = krb5pac.PAC_TYPE_LOGON_INFO
+    return struct.pack("<IIIIQ", 1, 0, kind, len(blob), start) + blob
+
+
+def read():
+    for line in sys.stdin:
+        whole = around(bytes.fromhex(line))
+        print(json.dumps(said_of_logon_info(read_again(whole).info)))
+
+
+def pack(seed, count):
     chosen = random.Random(seed)
     for _ in range(count):
         container = krb5pac.PAC_LOGON_INFO_CTR()
@@ -174,4 +189,4 @@ def main(seed, count):
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    pack(*map(int, sys.argv[1:])) if sys.argv[1:] else read()

@@ -21,6 +21,7 @@ extensions = [
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 4
 
+smartquotes = False  # "--" is an option, and no dash
 nitpicky = True
 #: What is written in a signature and has no page here: other people's types, and our own
 #: that nobody has to name.

@@ -106,7 +106,12 @@ def parameters(target: Any) -> dict[str, str]:
     """The paragraphs of a docstring's ``:param name:``."""
     text = inspect.getdoc(target) or ""
     fields = re.findall(r"^:param (\w+): (.*?)(?=^:|^\S|\Z)", text, re.M | re.S)
-    return {name: " ".join(words.split()) for name, words in fields}
+    return {name: _sentence(words) for name, words in fields}
+
+
+def _sentence(words: str) -> str:
+    text = " ".join(words.split())
+    return text[:1].upper() + text[1:]
 
 
 #: The values of a setting, by the function that reads it.
@@ -262,12 +267,16 @@ def _app(environ: Any, start_response: Any) -> Iterable[bytes]:
 def command_line() -> str:
     """The command and its tools, from the parser itself."""
     parser = build_parser()
-    parts = [_synopsis(parser), _arguments(parser)]
     [tools] = [
         action
         for action in parser._actions
         if isinstance(action, argparse._SubParsersAction)
     ]
+    parts = ["## Synopsis\n", _synopsis(parser), _arguments(parser)]
+    for tool in tools._choices_actions:
+        parts.append(
+            f"[`{tool.dest}`](#command-{tool.dest})\n: {_escaped(tool.help)}\n"
+        )
     for name, tool in tools.choices.items():
         parts.append(f"(command-{name})=\n## negotiate-wsgi {name}\n")
         parts.append(f"{_escaped(tool.description)}\n")
@@ -278,8 +287,9 @@ def command_line() -> str:
 
 def _synopsis(parser: argparse.ArgumentParser) -> str:
     parser.formatter_class = lambda prog: argparse.HelpFormatter(prog, width=72)
-    usage = parser.format_usage().removeprefix("usage: ")
-    return f"```text\n{textwrap.dedent(usage)}```\n"
+    prefix = "usage: "
+    usage = parser.format_usage().removeprefix(prefix)
+    return "```text\n" + usage.replace("\n" + " " * len(prefix), "\n") + "```\n"
 
 
 def _arguments(parser: argparse.ArgumentParser) -> str:
@@ -367,10 +377,22 @@ PUBLIC = {
 }
 
 
+def _let_it_be_scrolled(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any
+) -> None:
+    """With the keyboard, too: WCAG 2.2, criterion 2.1.1."""
+    body = context.get("body", "")
+    body = body.replace("<pre>", '<pre tabindex="0">')
+    context["body"] = body.replace(
+        '<div class="table-wrapper', '<div tabindex="0" class="table-wrapper'
+    )
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """As an extension of Sphinx."""
     app.setup_extension("sphinx.ext.autodoc")
     app.add_role("generated", _name_role)
     app.connect("source-read", _expand)
     app.connect("autodoc-process-docstring", _mark_examples)
+    app.connect("html-page-context", _let_it_be_scrolled)
     return {"parallel_read_safe": True}

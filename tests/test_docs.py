@@ -1,29 +1,275 @@
-"""The manual: it builds without a warning, and says of the code what the code says."""
+"""The manual: it builds without a warning, says of the code what the code says, and is found and
+read.
+"""
 
+import inspect
+import json
+import re
 import subprocess
 import sys
-from pathlib import Path
+from functools import cache
+from html.parser import HTMLParser
+from urllib.parse import unquote, urlsplit
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
+from manual import DOCS, PAGES, ROOT, path_of
+from sphinx.search.en import SearchEnglish
 
-ROOT = Path(__file__).parent.parent
-DOCS = ROOT / "docs"
+import flask_adapter
+import negotiate_wsgi
+from negotiate_wsgi import NegotiateMiddleware, Reason, settings
+from negotiate_wsgi.__main__ import build_parser
+from negotiate_wsgi.doctor.run import gather
+
+#: Whom the manual sends its readers to. A new host is written here, after a look at it.
+HOSTS = {
+    "docs.iterative.ai",
+    "github.com",
+    "semver.org",
+}
+#: What a reader may search for, and the page that has to be found.
+SEARCHES = {
+    "SPNEGO": "index",
+    "keytab": "reference/options",
+    "kvno": "reference/reasons",
+    "NTLM": "reference/reasons",
+    "stale-ticket": "reference/reasons",
+    "NEGOTIATE_HOSTNAME": "reference/settings",
+    "NW013": "reference/checks",
+    "shell completion": "howto/completion",
+}
 
 
 @pytest.fixture(scope="session")
 def manual(tmp_path_factory):
     """The directory of the built pages."""
     out = tmp_path_factory.mktemp("manual")
+    build("html", out / "html")
+    return out / "html"
+
+
+def build(builder, out):
     command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-n", "-q"]
     built = subprocess.run(
-        [*command, "-d", out / "doctrees", DOCS, out / "html"],
+        [*command, "-b", builder, "-d", out.with_name("doctrees"), DOCS, out],
         capture_output=True,
         text=True,
     )
     assert (built.returncode, built.stderr) == (0, "")
-    return out / "html"
+
+
+class _Page(HTMLParser):
+    """The ids of a page, where it leads, and its text."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.ids = set()
+        self.targets = []
+        self.text = ""
+        self.feed(path.read_text())
+
+    def handle_starttag(self, tag, attributes):
+        given = dict(attributes)
+        self.ids.add(given.get("id"))
+        target = given.get("href") or given.get("src")
+        if target:
+            self.targets.append(target)
+
+    def handle_data(self, data):
+        self.text += data
+
+
+parsed = cache(_Page)
 
 
 def test_it_builds_without_a_warning(manual):
-    for page in DOCS.rglob("*.md"):
-        assert (manual / page.relative_to(DOCS).with_suffix(".html")).is_file()
+    for page in PAGES:
+        assert (manual / path_of(page)).with_suffix(".html").is_file()
+
+
+def test_a_warning_fails_the_build(tmp_path):
+    """The negative control: a link that leads nowhere."""
+    (tmp_path / "conf.py").write_text('extensions = ["myst_parser"]\nnitpicky = True\n')
+    (tmp_path / "index.md").write_text("# Title\n\n[nowhere](nowhere.md)\n")
+    command = [sys.executable, "-m", "sphinx", "-W", "-q", tmp_path, tmp_path / "out"]
+    built = subprocess.run(command, capture_output=True, text=True)
+    assert built.returncode != 0
+    assert "nowhere.md" in built.stderr
+
+
+def test_links_lead_somewhere(manual):
+    dead = []
+    for path in manual.rglob("*.html"):
+        for target in parsed(path).targets:
+            parts = urlsplit(target)
+            if parts.scheme or parts.netloc:
+                continue
+            found = (path.parent / unquote(parts.path)) if parts.path else path
+            if not found.resolve().is_file() or (
+                parts.fragment
+                and found.suffix == ".html"
+                and unquote(parts.fragment) not in parsed(found.resolve()).ids
+            ):
+                dead.append((path.name, target))
+    assert dead == []
+
+
+def test_links_to_others_are_well_formed_and_their_hosts_known(manual):
+    """There is no network to follow them in."""
+    targets = {
+        target
+        for path in manual.rglob("*.html")
+        for target in parsed(path).targets
+        if urlsplit(target).scheme and not target.startswith("data:")
+    }
+    assert {urlsplit(target).scheme for target in targets} <= {"https", "mailto"}
+    assert {urlsplit(target).hostname for target in targets} <= HOSTS
+
+
+MANUAL = "https://negotiate-wsgi.readthedocs.io"
+
+
+def test_links_to_the_manual_lead_to_its_pages(manual):
+    """From what stands beside it, on the package's page and in messages."""
+    texts = [path.read_text() for path in ROOT.glob("*.md")]
+    texts += [path.read_text() for path in (ROOT / "negotiate_wsgi").rglob("*.py")]
+    links = re.findall(rf"{MANUAL}/en/(?:stable|latest)/([^\s)>\"']*)", "".join(texts))
+    for link in links:
+        parts = urlsplit(link)
+        page = manual / (parts.path or "index.html")
+        assert page.is_file(), link
+        assert not parts.fragment or parts.fragment in parsed(page).ids, link
+
+
+class Index:
+    """What the search of the built pages looks things up in."""
+
+    def __init__(self, manual):
+        text = (manual / "searchindex.js").read_text()
+        index = json.loads(text.removeprefix("Search.setIndex(").removesuffix(")"))
+        self.names = index["docnames"]
+        self.terms = [index["terms"], index["titleterms"]]
+        self.stem = SearchEnglish({}).stem
+
+    def pages_with(self, words):
+        """The pages that have all of *words*, as the browser's script finds them."""
+        found = [self._pages_with(word) for word in re.findall(r"\w+", words)]
+        return set.intersection(*found)
+
+    def _pages_with(self, word):
+        numbers = []
+        for terms in self.terms:
+            entry = terms.get(self.stem(word.lower()), [])
+            numbers += entry if isinstance(entry, list) else [entry]
+        return {self.names[number] for number in numbers}
+
+
+def test_a_search_finds_its_page(manual):
+    index = Index(manual)
+    for words, page in SEARCHES.items():
+        assert page in index.pages_with(words), words
+    assert index.pages_with("xylophone") == set()
+
+
+def test_the_api_is_exactly_the_public_names(manual):
+    ids = parsed(manual / "reference/api.html").ids
+    for package in (negotiate_wsgi, flask_adapter):
+        described = {id for id in ids if id and id.startswith(f"{package.__name__}.")}
+        own = {id.split(".")[1] for id in described}
+        submodules = {"debug", "realm", "testing", "pytest_plugin"}
+        assert own - submodules == set(package.__all__)
+    assert {"negotiate_wsgi.testing.PretendRealm", "negotiate_wsgi.realm.Realm"} <= ids
+    assert {"negotiate_wsgi.debug.debug_page", "negotiate_realm"} <= ids
+
+
+def test_every_reason_check_option_and_setting_is_there(manual):
+    reasons = parsed(manual / "reference/reasons.html")
+    for reason in Reason:
+        assert f"reason-{reason}" in reasons.ids
+        assert reason.cause in reasons.text
+        assert reason.remedy in reasons.text
+    checks = parsed(manual / "reference/checks.html")
+    for check in gather():
+        assert f"check-{check.id.lower()}" in checks.ids
+        assert check.demand.replace("``", "") in checks.text
+    options = parsed(manual / "reference/options.html")
+    for name in inspect.signature(NegotiateMiddleware).parameters:
+        assert f"option-negotiatemiddleware-{name.replace('_', '-')}" in options.ids
+    text = parsed(manual / "reference/settings.html").text
+    for name in settings._READERS:
+        assert f"NEGOTIATE_{name.upper()}" in text
+
+
+def all_parsers():
+    parser = build_parser()
+    [tools] = [action for action in parser._actions if action.dest == "tool"]
+    return [parser, *tools.choices.values()]
+
+
+def test_the_command_line_is_in_the_manual_and_in_the_man_page(manual, tmp_path):
+    build("man", tmp_path / "man")
+    source = (tmp_path / "man" / "negotiate-wsgi.1").read_text()
+    man = re.sub(r"\\f[BIPR]", "", source).replace(r"\-", "-").replace(r"\(aq", "'")
+    page = parsed(manual / "reference/command-line.html").text
+    for parser in all_parsers():
+        assert parser.prog in page
+        for action in parser._actions:
+            for option in action.option_strings:
+                assert option in page
+                assert option in man
+            if action.help:
+                assert action.help in page
+
+
+def test_the_fields_of_a_record_are_described(manual):
+    text = parsed(manual / "reference/log.html").text
+    assert 'principal="alice@EXAMPLE.TEST"' in text
+    assert 'reason="expired"' in text
+    assert "request_id" in text
+
+
+#: Pixels, as in test_accessibility.
+LOOKS = [("light", 1280), ("dark", 320)]
+#: What the reference repeats from one template is read to its fifth time.
+REPEATED = [" ~ ".join([each] * 6) for each in ("dl.py", "section")]
+LEVELS = {"serious", "critical"}
+
+
+def violations(page, **options):
+    found = Axe().run(page, **options).response["violations"]
+    return [
+        (each["id"], each["nodes"][0]["html"])
+        for each in found
+        if each["impact"] in LEVELS
+    ]
+
+
+def test_every_page_can_be_read(browse, manual):
+    """By WCAG AA, as axe-core sees it: light and dark, wide and narrow, without scrolling sideways."""
+    page = browse(java_script_enabled=True)
+    found = {}
+    for path in sorted(manual.rglob("*.html")):
+        context = {"include": [["html"]]}
+        if path.parent.name == "reference":
+            context["exclude"] = [[each] for each in REPEATED]
+        page.goto(path.as_uri())
+        for scheme, width in LOOKS:
+            page.emulate_media(color_scheme=scheme)
+            page.set_viewport_size({"width": width, "height": 700})
+            seen = violations(
+                page, context=context, options={"resultTypes": ["violations"]}
+            )
+            if page.evaluate("document.documentElement.scrollWidth") > width:
+                seen.append(("wider than the window", width))
+            if seen:
+                found[path.name, scheme, width] = seen
+    assert found == {}
+
+
+def test_axe_sees_what_cannot_be_read(browse, manual):
+    """The negative control: grey on grey."""
+    page = browse(java_script_enabled=True)
+    page.goto((manual / "index.html").as_uri())
+    page.add_style_tag(content="p { color: #999 !important }")
+    assert "color-contrast" in {id for id, _ in violations(page)}

@@ -154,7 +154,8 @@ def _add_whoami(tools: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         help="what an app would see of you, and your groups' SIDs",
         description="Sign on to ourselves with your ticket, as the NEGOTIATE_... settings of the "
         "environment have it, and print what an app would see, and every SID in "
-        "the ticket's PAC. Exit code 1: you would be refused; 2: not tried.",
+        "the ticket's PAC. Exit code 1: you would be refused; 2: you have no ticket, or "
+        "the fault is the server's.",
     )
     tool.add_argument("--keytab", help="NEGOTIATE_KEYTAB by default, else KRB5_KTNAME")
     tool.add_argument("--host", help="in the SPN; the first of the keytab by default")

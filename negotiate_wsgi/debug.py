@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from negotiate_wsgi.doctor.explain import Explanation, explain
 from negotiate_wsgi.request.environ import authorization_of, get_identity, get_refusal
 from negotiate_wsgi.request.pages import frame
-from negotiate_wsgi.whoami import facts_of, sids_of
+from negotiate_wsgi.whoami import facts_of, pac_of
 from negotiate_wsgi.wire.authorization import CHALLENGE
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def _conclusion(
 ) -> tuple[str, Rows]:
     """What the middleware said, or where there is no middleware, what can be read."""
     if get_identity(environ):
-        return "Signed on", [*facts_of(environ), *sids_of(environ)]
+        return "Signed on", [*facts_of(environ), *pac_of(environ)]
     refusal = get_refusal(environ)
     if refusal and found:
         found = Explanation(found.kind, refusal=refusal)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from werkzeug.test import create_environ
 
+from negotiate_wsgi.acceptors.attributes import NO_ATTRIBUTES, Attributes
 from negotiate_wsgi.acceptors.insight import read_keytab
 from negotiate_wsgi.acceptors.protocol import Accepted
 from negotiate_wsgi.acceptors.target import KeytabAcceptor, Target, Verdict
@@ -32,9 +33,23 @@ _ASKED = [
         "REALMS", "USERS", "GROUPS", "STRIP_REALM",
     )
 ]  # fmt: skip
-_NO_SIDS = (
-    "none: the ticket has no PAC that can be verified (Active Directory and Samba send "
-    "one), or the acceptor is not GssapiAcceptor (NEGOTIATE_ACCEPTOR=gssapi)"
+
+_IN_THE_PAC = "in the PAC"
+_CANNOT_READ_IT = (
+    "not known: this acceptor cannot read a PAC, which has the groups. "
+    "GssapiAcceptor can: write NEGOTIATE_ACCEPTOR=gssapi"
+)
+_NONE = (
+    "nothing: the ticket has no PAC that can be verified. Active Directory and Samba "
+    "send one, MIT's KDC does not"
+)
+_NAMES = (
+    "a PAC has none. See Get-ADGroup -Identity SID or whoami /groups on Windows, and "
+    "wbinfo --sid-to-name=SID on a member of a Samba domain"
+)
+_TYPED_NAME = (
+    "the principal is what was typed at sign-on, in upper or lower case. "
+    "NEGOTIATE_ACTIVE_DIRECTORY=yes takes the account's own name"
 )
 
 
@@ -56,29 +71,46 @@ def facts_of(environ: WSGIEnvironment) -> Rows:
     return [(label, printable(text)) for label, text in rows if text]
 
 
-def sids_of(environ: WSGIEnvironment) -> Rows:
-    """Every SID in the PAC of the request's ticket, with the names that it has."""
+def pac_of(environ: WSGIEnvironment) -> Rows:
+    """Every SID in the PAC of the request's ticket, with the names that are known.
+
+    And the configured groups that are not among them. Empty where no ticket was
+    accepted.
+    """
     verdict = environ.get(VERDICT)
     if not isinstance(verdict, Verdict) or not isinstance(verdict.result, Accepted):
         return []
     if verdict.result.sids is None:
-        return []
-    configured: dict[str, str] = {}
+        return [(_IN_THE_PAC, _CANNOT_READ_IT)]
+    sids = verdict.result.sids()
+    if not sids:
+        return [(_IN_THE_PAC, _NONE)]
+    attributes = NO_ATTRIBUTES
     if isinstance(verdict.acceptor, KeytabAcceptor):
-        names = verdict.acceptor.attributes.groups
-        configured = {sid: f"{name} (configured)" for name, sid in names.items()}
-    rows = []
-    for sid in verdict.result.sids():
-        name = configured.get(sid) or name_of_sid(sid_from_text(sid))
-        rows.append(("in the PAC", f"{sid} {name}".rstrip()))
+        attributes = verdict.acceptor.attributes
+    rows = [(_IN_THE_PAC, f"{sids[0]} the account itself")]
+    rows += [(_IN_THE_PAC, _in_words(sid, attributes)) for sid in sids[1:]]
+    missing = sorted(set(attributes.groups.values()).difference(sids))
+    rows += [("not in it", _in_words(sid, attributes)) for sid in missing]
+    rows.append(("names", _NAMES))
+    if not attributes.active_directory:
+        rows.append(("note", _TYPED_NAME))
     return rows
+
+
+def _in_words(sid: str, attributes: Attributes) -> str:
+    names = [name for name, of_it in attributes.groups.items() if of_it == sid]
+    words = [f"{name} (configured)" for name in sorted(names)]
+    well_known = name_of_sid(sid_from_text(sid))
+    return printable(" ".join(filter(None, [sid, well_known, *words])))
 
 
 def run_whoami(keytab: str | None, host: str | None) -> int:
     """Sign on with the caller's ticket to an app behind the ``NEGOTIATE_…`` settings.
 
     Prints what the app sees, and every SID. Returns 0, or 1 where the sign-on is
-    refused, 2 where it cannot be tried. Raises `ConfigurationError`.
+    refused, 2 where the fault is ours or there is no ticket. Raises
+    `ConfigurationError`.
 
     :param keytab: in place of ``NEGOTIATE_KEYTAB``.
     :param host: in the SPN; in place of the first that the settings or the keytab name.
@@ -92,15 +124,15 @@ def run_whoami(keytab: str | None, host: str | None) -> int:
     try:
         token = _token(host, service)
     except NegotiateError as error:
-        sys.stdout.write(
-            f"not tried: you have no ticket for {service}/{host} ({error})\n"
-        )
+        _write(_without_a_ticket(f"{service}/{host}", str(error)))
         return 2
     environ = create_environ(headers={"Authorization": write_token(token)})
     b"".join(application(environ, _ignore))
-    for label, text in _outcome(environ):
-        sys.stdout.write(f"{label:11} {text}\n")
-    return 0 if get_identity(environ) else 1
+    _write([*facts_of(environ), *_refusal_of(environ), *pac_of(environ), *_not_asked()])
+    refusal = get_refusal(environ)
+    if refusal is None:
+        return 0
+    return 2 if refusal.reason.status == 500 else 1
 
 
 def _settings_of(environ: Mapping[str, str]) -> dict[str, str]:
@@ -117,12 +149,17 @@ def _first_host(settings: Mapping[str, str], service: str) -> str:
     try:
         keytab = read_keytab(settings.get("NEGOTIATE_KEYTAB"))
     except AcceptorError as fault:
-        raise ConfigurationError(f"{fault.detail}: name one with --keytab") from None
+        raise ConfigurationError(
+            f"the keytab cannot be used: {fault.detail}. Name the server's with "
+            "--keytab, and run this as a user who may read it; or name the host in the "
+            "URL with --host, where gssproxy has the keys"
+        ) from None
     target = Target.of(service, None)
     spns = [key.principal for key in keytab.keys if target.admits(key.principal)]
     if not spns:
         raise ConfigurationError(
-            f"{keytab.name} has no key for {service}/ and any host"
+            f"{keytab.name} has no key for {service}/ and any host: name another keytab "
+            "with --keytab"
         )
     return host_of(spns[0])
 
@@ -149,15 +186,40 @@ def _ignore(*_: object) -> Callable[[bytes], object]:
     return len
 
 
-def _outcome(environ: WSGIEnvironment) -> Rows:
-    rows = facts_of(environ)
+def _without_a_ticket(spn: str, problem: str) -> Rows:
+    return [
+        ("not tried", f"you have no ticket for {spn}: {printable(problem)}"),
+        (
+            "remedy",
+            f"Run kinit, and look what kvno {spn} says. If the KDC does not know this "
+            "name, register the SPN, or name with --host the host in the URL.",
+        ),
+    ]
+
+
+def _refusal_of(environ: WSGIEnvironment) -> Rows:
     refusal = get_refusal(environ)
-    if refusal:
-        rows += [
-            ("refused", f"{refusal.reason}: {refusal.reason.cause}"),
-            ("", printable(refusal.detail)),
-            ("principal", printable(refusal.principal or "")),
-            ("remedy", refusal.reason.remedy),
-        ]
-    rows += sids_of(environ) or [("in the PAC", _NO_SIDS)]
+    if refusal is None:
+        return []
+    rows = [
+        ("refused", f"{refusal.reason}: {refusal.reason.cause}"),
+        ("detail", printable(refusal.detail)),
+        ("principal", printable(refusal.principal or "")),
+        ("remedy", refusal.reason.remedy),
+    ]
     return [(label, text) for label, text in rows if text]
+
+
+def _not_asked() -> Rows:
+    if "NEGOTIATE_AUTHORIZE" not in os.environ:
+        return []
+    return [("not asked", "NEGOTIATE_AUTHORIZE, which may still say no")]
+
+
+def _write(rows: Rows) -> None:
+    """One row a line; a label that is that of the row before it is not repeated."""
+    before = ""
+    for label, text in rows:
+        shown = "" if label == before else label
+        sys.stdout.write(f"{shown:12} {text}\n")
+        before = label

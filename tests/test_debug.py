@@ -9,7 +9,7 @@ import pytest
 from helpers import NTLM, BrowserServer, negotiate, screenshot, spnego
 from sites import WsgiSite
 
-from negotiate_wsgi import NegotiateMiddleware
+from negotiate_wsgi import GssapiAcceptor, NegotiateMiddleware, SessionCookie
 from negotiate_wsgi.debug import debug_page
 
 
@@ -117,6 +117,55 @@ def test_no_part_of_a_token_and_no_markup_of_the_client(site, realm, caplog):
         encoded = base64.b64encode(token).decode()
         for at in range(0, len(encoded) - 16, 16):
             assert encoded[at : at + 16] not in text + caplog.text
+
+
+@pytest.fixture
+def site_of_groups(domain):
+    groups = {name: domain.sid_of(name) for name in ("staff", "admins")}
+    acceptor = GssapiAcceptor(active_directory=True, groups=groups)
+    session = SessionCookie("a key of thirty-two bytes or more")
+    return WsgiSite(
+        NegotiateMiddleware(
+            debug_page, required=False, acceptor=acceptor, session=session
+        )
+    )
+
+
+def test_who_it_is_in_active_directory(site_of_groups, domain):
+    answer = site_of_groups.request("/", domain.authorization())
+    title, rows = read(answer)
+    assert title == "Signed on"
+    alice, staff, admins = map(domain.sid_of, ("alice", "staff", "admins"))
+    assert ("account", "alice") in rows
+    assert ("sid", alice) in rows
+    assert ("groups", "staff") in rows
+    in_the_pac = [text for label, text in rows if label == "in the PAC"]
+    assert in_the_pac[0] == f"{alice} the account itself"
+    assert f"{staff} staff (configured)" in in_the_pac
+    assert domain.sid_of("everybody") in in_the_pac
+    assert ("not in it", f"{admins} admins (configured)") in rows
+
+    # By the session, which keeps the configured groups, and no SID but the account's.
+    cookie = answer.header("Set-Cookie").partition(";")[0]
+    title, rows = read(site_of_groups.request("/", headers=[("Cookie", cookie)]))
+    assert title == "Signed on"
+    assert {("by", "session"), ("sid", alice), ("groups", "staff")} <= set(rows)
+    assert "in the PAC" not in dict(rows)
+
+
+def test_a_ticket_of_no_active_directory(realm, site):
+    strict = WsgiSite(
+        NegotiateMiddleware(
+            debug_page, required=False, acceptor=GssapiAcceptor(active_directory=True)
+        )
+    )
+    title, rows = read(strict.request("/", realm.authorization()))
+    assert title == "Refused"
+    assert dict(rows)["refused"].startswith("no-pac: ")
+    assert "NO_AUTH_DATA_REQUIRED" in dict(rows)["remedy"]
+    # pykerberos cannot know, and says so.
+    rows = dict(read(site.request("/", realm.authorization()))[1])
+    assert rows["in the PAC"].startswith("not known: this acceptor cannot read a PAC")
 
 
 def test_in_a_browser(realm, browse, tmp_path):

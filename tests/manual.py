@@ -139,7 +139,7 @@ class Reader:
             **realm.environ,
             "HOME": str(directory),
             "PATH": f"{BIN}:{os.environ['PATH']}:/usr/sbin",
-            "PYTHONPATH": f"{directory}:{TESTS / 'page'}",
+            "PYTHONPATH": f"{directory}:{TESTS / 'reader'}",
             "GSS_MECH_CONFIG": os.devnull,
             "LC_ALL": "C.UTF-8",
         }

@@ -23,9 +23,13 @@ SAMPLES = [
     "wsgi_app.py", "flask_app.py", "django_app.py", "bottle_app.py", "pyramid_app.py",
     "plain_app.py", "under_a_prefix.py", "page.py", "metrics.py", "json_log.py", "debug_page.py", "gunicorn.conf.py", "uwsgi.ini", "uwsgi_http.ini",
     "waitress_server.py", "pyramid.ini", "apache.conf", "behind", "nginx.conf", "haproxy.cfg",
+    "apache_proxy.conf",
 ]  # fmt: skip
 #: What is no server, or is tested by itself.
-OTHERS = {"demo", "set-up", "page", "negotiate-wsgi.service", "test_wsgi_app.py"}
+OTHERS = {
+    "demo", "set-up", "page", "negotiate-wsgi.service", "test_wsgi_app.py", "Containerfile",
+    "kubernetes.yaml",
+}  # fmt: skip
 #: Without network but loopback, and root is a user like any other.
 ALONE = [
     "unshare",

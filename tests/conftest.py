@@ -127,6 +127,19 @@ def domain(domain_controller, monkeypatch):
 
 
 @pytest.fixture(scope="session")
+def trusted_domain(domain_controller):
+    """Another domain, which `domain` trusts; its user olga is in ``visitors`` of `domain`."""
+    with Domain("PARTNER.TEST", "PARTNER", "dc2") as partner:
+        partner.add_user("olga")
+        partner.add_group("partners", members=["olga"])
+        domain_controller.trust(partner)
+        domain_controller.add_group("visitors", "domain-local")
+        domain_controller.add_members("visitors", partner.sid_of("olga"))
+        partner.kinit("olga")
+        yield partner
+
+
+@pytest.fixture(scope="session")
 def sids_of_many(domain_controller):
     """The SIDs of the thousand groups that the user ``many`` is in."""
     domain_controller.add_user("many")

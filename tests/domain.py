@@ -124,16 +124,24 @@ class Domain(Tickets):
         self.kdc_port = _free_port()
         facts = {**vars(self), "kpasswd_port": _free_port()}
         (self.directory / "etc" / "smb.conf").write_text(_SMB_CONF.format_map(facts))
-        self.trust_realms()
+        self._write_krb5_conf()
 
-    def trust_realms(self, *others):
-        """Write the krb5.conf of those who live here, and of *others* that they may meet."""
+    def _write_krb5_conf(self, *others):
+        """The krb5.conf of those who live here, who know the KDCs of *others*, too."""
         realms = "".join(
             f"{domain.name} = {{\n kdc = 127.0.0.1:{domain.kdc_port}\n}}\n"
             for domain in (self, *others)
         )
         conf = _KRB5_CONF.format(name=self.name, realms=realms)
         (self.directory / "krb5.conf").write_text(conf)
+
+    def trust(self, other):
+        """Have this domain and *other* trust each other."""
+        password = PASSWORD.format("trust")
+        for one, two in ((self, other), (other, self)):
+            sid = two._ask("domain_sid")
+            one._ask("add_trust", two.netbios, two.name.lower(), sid, password)
+            one._write_krb5_conf(two)
 
     def _start(self):
         samba = shutil.which("samba", path="/usr/sbin:/usr/bin:/sbin:/bin")
@@ -206,6 +214,7 @@ class Domain(Tickets):
         return self._ask("add_groups", list(names), scope, list(members))
 
     def add_members(self, group, *members):
+        """Accounts and groups, by their names or their SIDs."""
         self._ask("add_members", group, members)
 
     def remove_members(self, group, *members):

@@ -9,11 +9,12 @@ import json
 import logging
 import os
 import sys
+import time
 
 import ldb
-from samba import dsdb, ndr
+from samba import dsdb, ndr, unix2nttime
 from samba.auth import system_session
-from samba.dcerpc import security
+from samba.dcerpc import drsblobs, lsa, security
 from samba.netcmd.main import cmd_sambatool
 from samba.param import LoadParm
 from samba.provision import provision
@@ -25,6 +26,28 @@ SCOPES = {
     "domain-local": dsdb.GTYPE_SECURITY_DOMAIN_LOCAL_GROUP,
     "distribution": dsdb.GTYPE_DISTRIBUTION_GLOBAL_GROUP,
 }
+
+
+AES = 0x18  # [MS-KILE] section 2.2.7
+
+
+def trust_secret(password):
+    """What both sides of a trust know ([MS-ADTS] section 6.1.6.9.1)."""
+    clear = drsblobs.AuthInfoClear()
+    content = list(password.encode("utf-16-le"))
+    clear.size = len(content)
+    clear.password = content
+    current = drsblobs.AuthenticationInformation()
+    current.LastUpdateTime = unix2nttime(int(time.time()))
+    current.AuthType = lsa.TRUST_AUTH_TYPE_CLEAR
+    current.AuthInfo = clear
+    several = drsblobs.AuthenticationInformationArray()
+    several.count = 1
+    several.array = [current]
+    secret = drsblobs.trustAuthInOutBlob()
+    secret.count = 1
+    secret.current = several
+    return secret
 
 
 class Administrator:
@@ -74,11 +97,11 @@ class Administrator:
 
     def add_members(self, group, members):
         if members:
-            values = [str(self._dn(member)) for member in members]
+            values = [self._member(member) for member in members]
             self._change(group, {"member": values}, ldb.FLAG_MOD_ADD)
 
     def remove_members(self, group, members):
-        values = [str(self._dn(member)) for member in members]
+        values = [self._member(member) for member in members]
         self._change(group, {"member": values}, ldb.FLAG_MOD_DELETE)
 
     def set_password(self, name, password):
@@ -93,6 +116,29 @@ class Administrator:
 
     def delete(self, name):
         self.samdb.delete(self._dn(name))
+
+    def add_trust(self, netbios, name, sid, password):
+        """Trust the domain *name* in both directions, with a password that both know."""
+        secret = ndr.ndr_pack(trust_secret(password))
+        trust = {
+            "dn": f"CN={name},CN=System,{self.samdb.domain_dn()}",
+            "objectClass": "trustedDomain",
+            "trustType": str(lsa.LSA_TRUST_TYPE_UPLEVEL),
+            "trustAttributes": str(lsa.LSA_TRUST_ATTRIBUTE_FOREST_TRANSITIVE),
+            "trustDirection": str(
+                lsa.LSA_TRUST_DIRECTION_INBOUND | lsa.LSA_TRUST_DIRECTION_OUTBOUND
+            ),
+            "flatName": netbios,
+            "trustPartner": name,
+            "trustAuthIncoming": secret,
+            "trustAuthOutgoing": secret,
+            "securityIdentifier": ndr.ndr_pack(security.dom_sid(sid)),
+            "msDS-SupportedEncryptionTypes": str(AES),
+        }
+        self.samdb.add(trust)
+
+    def domain_sid(self):
+        return str(self.samdb.get_domain_sid())
 
     def sid_of(self, name):
         found = self._find(name, ["objectSid"])
@@ -133,6 +179,11 @@ class Administrator:
         if len(found) != 1:
             raise LookupError(f"{name} is the name of {len(found)} accounts")
         return found[0]
+
+    def _member(self, name):
+        if name.startswith("S-1-"):  # of a trusted domain, too
+            return f"<SID={name}>"
+        return str(self._dn(name))
 
     def _dn(self, name):
         return self._find(name, ["dn"]).dn

@@ -5,11 +5,14 @@ import signal
 import subprocess
 import sys
 
+import gssapi
 import pytest
 import sites
 from helpers import processes_with, wait_until
+from initiator import Initiator
 
 from negotiate_wsgi import Accepted, GssapiAcceptor, Reason
+from negotiate_wsgi.wire.pac import LogonInfo
 
 
 def test_a_user_signs_on(domain):
@@ -31,12 +34,12 @@ def test_a_change_counts_at_once(domain):
 
 
 def test_samba_tool_administers_it(domain):
-    domain.samba_tool("group", "add", "visitors")
-    domain.samba_tool("group", "addmembers", "visitors", "bob")
-    assert domain.samba_tool("group", "listmembers", "visitors").split() == ["bob"]
-    assert domain.sid_of("visitors").startswith("S-1-5-21-")
-    with pytest.raises(RuntimeError, match="samba-tool group add visitors: "):
-        domain.samba_tool("group", "add", "visitors")
+    domain.samba_tool("group", "add", "callers")
+    domain.samba_tool("group", "addmembers", "callers", "bob")
+    assert domain.samba_tool("group", "listmembers", "callers").split() == ["bob"]
+    assert domain.sid_of("callers").startswith("S-1-5-21-")
+    with pytest.raises(RuntimeError, match="samba-tool group add callers: "):
+        domain.samba_tool("group", "add", "callers")
 
 
 def test_what_a_test_does_to_the_keytab_is_undone(domain):
@@ -46,6 +49,57 @@ def test_what_a_test_does_to_the_keytab_is_undone(domain):
     assert error.value.reason is Reason.KEYTAB_UNUSABLE
     domain.put_back()
     assert isinstance(GssapiAcceptor().accept(domain.token()), Accepted)
+
+
+def groups_of(token):
+    """The SIDs in the PAC of a genuine ticket."""
+    result = gssapi.raw.accept_sec_context(token)
+    name = result.initiator_name
+    buffer = gssapi.raw.get_name_attribute(name, b"urn:mspac:logon-info")
+    assert buffer.authenticated
+    return set(map(str, LogonInfo.of(buffer.values[0]).sids()))
+
+
+def test_groups_are_in_the_ticket_nested_ones_too_and_distribution_lists_are_not(
+    domain,
+):
+    here = {
+        name: domain.sid_of(name)
+        for name in ("staff", "everybody", "web-users", "admins", "news")
+    }
+    alice = groups_of(domain.token())
+    assert {name for name, sid in here.items() if sid in alice} == {
+        "staff",
+        "everybody",
+        "web-users",
+    }
+    bob = groups_of(domain.token(user="bob"))
+    assert {name for name, sid in here.items() if sid in bob} == {
+        "everybody",
+        "web-users",
+        "admins",
+    }
+
+
+def test_a_thousand_groups_are_in_the_ticket(domain, sids_of_many):
+    assert len(set(sids_of_many)) == 1000
+    assert set(sids_of_many) <= groups_of(domain.token(user="many"))
+    assert not set(sids_of_many) & groups_of(domain.token())
+
+
+def olgas_token(domain, trusted_domain):
+    spn = f"HTTP/localhost@{domain.name}"
+    return Initiator(trusted_domain.ccache("olga"), spn).token
+
+
+def test_a_user_of_a_trusted_domain_signs_on(domain, trusted_domain):
+    token = olgas_token(domain, trusted_domain)
+    result = GssapiAcceptor().accept(token)
+    assert result.identity.principal == "olga@PARTNER.TEST"
+    sids = groups_of(olgas_token(domain, trusted_domain))
+    assert trusted_domain.sid_of("partners") in sids
+    assert domain.sid_of("visitors") in sids  # of ours, and the ticket of theirs
+    assert domain.sid_of("staff") not in sids
 
 
 DIES = """

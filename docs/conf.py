@@ -36,6 +36,8 @@ nitpick_ignore_regex = [
     ("py:.*", r"(Authorize|OnDecision|Required|flask_adapter\.adapter\._View)"),
 ]
 
+exclude_patterns = ["_build"]
+
 html_theme = "furo"
 html_title = f"negotiate-wsgi {release}"
 html_static_path = ["_static"]

@@ -28,7 +28,7 @@ from sites import BIN, TESTS
 
 ROOT = TESTS.parent
 DOCS = ROOT / "docs"
-PAGES = sorted(DOCS.rglob("*.md"))
+PAGES = sorted(page for page in DOCS.rglob("*.md") if "_build" not in page.parts)
 RUN = {"python", "sh"}
 #: In place of these, a page gets ports that are free.
 PORTS = ("8000", "8001", "8080", "8443")

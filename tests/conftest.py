@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import sites
-from domain import Domain
+from domain import AES, RC4, Domain
 from initiator import Initiator, prolong, token_at
 from playwright.sync_api import sync_playwright
 from tickets import Tickets
@@ -104,7 +104,7 @@ def domain_controller():
         domain.add_computer("CLIENT1$")
         domain.add_service_account("svc-web", ["HTTP/localhost", "HTTP/alias.test"])
         domain.add_service_account("svc-other", ["HTTP/other.test"])
-        domain.add_service_account("svc-nfs", ["nfs/localhost"])
+        domain.add_service_account("svc-nfs", ["nfs/localhost", "rest/localhost"])
         domain.add_group("staff", "global", ["alice"])
         domain.add_group("everybody", "universal", ["staff", "bob"])
         domain.add_group("web-users", "domain-local", ["everybody"])
@@ -114,8 +114,31 @@ def domain_controller():
         domain.export_keytab(domain.keytab, *spns)
         for user in ("alice", "bob"):
             domain.kinit(user)
+        break_accounts(domain)
         domain.keep()
         yield domain
+
+
+def break_accounts(domain):
+    """As `break_keys`, with accounts of Active Directory."""
+    for name, spn in [
+        ("svc-rotated", "HTTP/rotated.test"),
+        ("svc-stale", "HTTP/stale-keytab.test"),
+        ("svc-wrong", "HTTP/wrong-key.test"),
+        ("svc-enctype", "HTTP/no-enctype.test"),
+    ]:
+        domain.add_service_account(name, [spn])
+    domain.kvno("HTTP/rotated.test")  # is in the cache before the key changes
+    domain.set_password("svc-rotated", "Another-passw0rd")
+    domain.set_enctypes("svc-enctype", RC4)
+    for host in ("rotated", "stale-keytab", "wrong-key", "no-enctype"):
+        domain.export_keytab(domain.keytab, f"HTTP/{host}.test")
+    domain.set_password("svc-stale", "Another-passw0rd")
+    domain.delete("svc-wrong")
+    domain.add_service_account(
+        "svc-wrong", ["HTTP/wrong-key.test"], password="Another-passw0rd"
+    )
+    domain.set_enctypes("svc-enctype", AES)
 
 
 @pytest.fixture

@@ -294,6 +294,11 @@ class Domain(Tickets):
         run_program(["kinit", *options, "-c", ccache, principal], environ, typed)
         return ccache
 
+    def kvno(self, spn, user="alice"):
+        """Have *user* get a ticket for *spn*, and return what the program kvno says of it."""
+        environ = {**os.environ, **self._krb5_environ()}
+        return run_program(["kvno", "-c", self.ccache(user), spn], environ, None)
+
 
 def _of_service(spns, enctypes):
     attributes = {"servicePrincipalName": list(spns)} if spns else {}

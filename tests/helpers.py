@@ -122,6 +122,14 @@ def ap_req_token(
     return der(0x60, mech, b"\1\0", request)
 
 
+def relabelled(token, before, after):
+    """*token* with another component of the same length in its ticket's SPN."""
+    length = bytes([len(before)])
+    changed = token.replace(b"\x1b" + length + before, b"\x1b" + length + after, 1)
+    assert changed != token
+    return changed
+
+
 def negotiate(token):
     return "Negotiate " + base64.b64encode(token).decode()
 

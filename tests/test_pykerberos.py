@@ -75,6 +75,7 @@ def test_a_text_proves_no_fault_of_ours_where_the_clients_words_cannot_be_told()
         (655360, Reason.UNKNOWN),
     ],
 )
+@pytest.mark.usefixtures("realm")  # whose keytab exists
 def test_majors(major, reason):
     refused = pykerberos._classify((("major text", major), ("minor text", 0)), TICKET)
     assert refused.reason is reason

@@ -26,6 +26,9 @@ class Tickets:
                 new.write_bytes(content)
                 new.rename(file)
 
+    def principal(self, user="alice"):
+        return f"{user}@{self.name}"
+
     def initiator(self, spn="HTTP/localhost", user="alice", **options):
         return Initiator(self.ccache(user), f"{spn}@{self.name}", **options)
 

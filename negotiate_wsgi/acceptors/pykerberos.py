@@ -97,7 +97,8 @@ class PykerberosAcceptor(KeytabAcceptor):
         except UnicodeDecodeError:
             return Refused(Reason.UNKNOWN, "the principal or the SPN is not UTF-8")
         mutual_token = a2b_base64(proof) if proof else None
-        if self.target.admits(spn or ""):
+        is_named = not ticket or ticket.spn == spn
+        if is_named and self.target.admits(spn or ""):
             return Accepted(identity_of_ticket(principal, spn), mutual_token)
         spn = self._spn_of_the_same_key(spn, token, ticket) or spn
         return self.target.check(
@@ -108,7 +109,7 @@ class PykerberosAcceptor(KeytabAcceptor):
         self, opened: str, token: bytes, ticket: Ticket | None
     ) -> str | None:
         """An SPN of ours whose key, too, opens a ticket that was opened with a key of
-        *opened*.
+        *opened*: the one that the ticket names, or if *opened* is none of ours, another.
 
         krb5 names the first entry of the keytab whose key fits. Which of its keys that
         was is not said, so the library is asked for each of ours that *opened* has,
@@ -119,7 +120,10 @@ class PykerberosAcceptor(KeytabAcceptor):
         except AcceptorError:
             return None
         ours = [key for key in shared if self.target.admits(key.principal)]
-        ours.sort(key=lambda key: not ticket or key.principal != ticket.spn)
+        named = ticket.spn if ticket else None
+        if self.target.admits(opened):
+            ours = [key for key in ours if key.principal == named]
+        ours.sort(key=lambda key: key.principal != named)
         distinct = {
             (key.kvno, key.enctype, key.mark): key.principal for key in reversed(ours)
         }

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from initiator import KRB5
 
-from negotiate_wsgi import Reason
+from negotiate_wsgi import Accepted, GssapiAcceptor, Reason
 from negotiate_wsgi.acceptors.insight import read_keytab
 from negotiate_wsgi.acceptors.pykerberos import PykerberosAcceptor
 from negotiate_wsgi.doctor.explain import Explanation, explain
 from negotiate_wsgi.reasons import Refusal
+from negotiate_wsgi.wire.keytab import Key, Keytab
 from negotiate_wsgi.wire.ticket import Ticket
 
 NTLM = base64.b64encode(b"NTLMSSP\0\1\0\0\0" + bytes(24)).decode()
@@ -72,11 +73,91 @@ def test_it_names_the_reason_that_the_acceptor_gives(realm, spn, expected):
 
 def test_a_key_in_another_case_is_pointed_at(realm):
     ticket = Ticket("HTTP/LOCALHOST@EXAMPLE.TEST", "aes256-cts-hmac-sha1-96", 1)
-    objection = ticket.objection(read_keytab(), "HTTP")
-    assert objection == Refusal(
+    assert ticket.misfit(read_keytab()) == Refusal(
         Reason.SPN_NOT_IN_KEYTAB,
         "but there is HTTP/localhost@EXAMPLE.TEST, http/localhost@EXAMPLE.TEST",
     )
+    # Which is said once it has been tried. Beforehand, it may well be the same key.
+    assert ticket.objection(read_keytab(), "HTTP") is None
+
+
+AES256, AES128 = "aes256-cts-hmac-sha1-96", "aes128-cts-hmac-sha1-96"
+KEYTAB = Keytab(
+    "FILE:/keytab",
+    (
+        Key("host/www.test@AD.TEST", 2, AES256, 1),
+        Key("HTTP/www.test@AD.TEST", 2, AES256, 1),
+        Key("http/www.test@AD.TEST", 2, AES256, 1),
+        Key("HTTP/other.test@AD.TEST", 5, AES256, 2),
+        Key("http/single.test@AD.TEST", 2, AES256, 3),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("spn", "kvno", "enctype", "reason"),
+    [
+        ("HTTP/WWW.test", 2, AES256, None),
+        ("HTTP/WWW.test", 3, AES256, Reason.STALE_KEYTAB),
+        ("HTTP/WWW.test", 1, AES256, Reason.STALE_TICKET),
+        ("HTTP/WWW.test", 2, AES128, Reason.ENCTYPE_MISSING),
+        ("Http/Www.Test", 2, AES256, None),
+        ("http/www.test", 2, AES256, None),
+        ("HTTP/OTHER.TEST", 5, AES256, None),
+        ("HTTP/OTHER.TEST", 2, AES256, Reason.STALE_TICKET),
+        ("http/single.test", 2, AES256, Reason.WRONG_SERVICE),
+        ("HTTP/single.test", 9, AES256, Reason.SPN_NOT_IN_KEYTAB),
+        ("host/www.test", 2, AES256, Reason.WRONG_SERVICE),
+        ("HOST/WWW.test", 2, AES256, Reason.WRONG_SERVICE),
+        ("HTTP/alias.test", 2, AES256, Reason.SPN_NOT_IN_KEYTAB),
+    ],
+)
+def test_spns_are_compared_as_acceptors_compare_them(spn, kvno, enctype, reason):
+    objection = Ticket(f"{spn}@AD.TEST", enctype, kvno).objection(KEYTAB, "HTTP")
+    assert (objection and objection.reason) == reason
+
+
+def test_another_realm_s_spn_is_another_one():
+    ticket = Ticket("HTTP/www.test@OTHER.TEST", AES128, 2)
+    objection = ticket.objection(KEYTAB, "HTTP")
+    assert objection.reason is Reason.SPN_NOT_IN_KEYTAB
+    assert "but there is HTTP/www.test@AD.TEST" in objection.detail
+
+
+@pytest.mark.parametrize(
+    ("kvno", "enctype", "is_said"),
+    [(5, AES256, True), (None, AES256, True), (6, AES256, False), (5, AES128, False)],
+)
+def test_another_name_of_an_account_cannot_be_told_from_clear_text(
+    kvno, enctype, is_said
+):
+    ticket = Ticket("HTTP/alias.test@AD.TEST", enctype, kvno)
+    objection = ticket.objection(KEYTAB, "HTTP")
+    assert objection.reason is Reason.SPN_NOT_IN_KEYTAB
+    assert ("names of one account" in objection.detail) == is_said
+
+
+@pytest.mark.parametrize("kind", [PykerberosAcceptor, GssapiAcceptor])
+@pytest.mark.parametrize("spn", ["HTTP/localhost", "HTTP/LOCALHOST", "http/Localhost"])
+def test_in_active_directory_every_spelling_is_accepted(domain, kind, spn):
+    found = explain(domain.authorization(spn))
+    assert found.ticket.spn == f"{spn}@AD.CORP.TEST"
+    assert found.refusal is None
+    is_spelt_otherwise = spn != "HTTP/localhost"
+    assert ("another spelling of the SPN" in tell(found)) == is_spelt_otherwise
+    assert f"has      HTTP/localhost@{domain.name}" in tell(found)
+    assert isinstance(kind().accept(domain.token(spn)), Accepted)
+
+
+def test_in_active_directory_another_name_of_the_account_may_come_in(domain, tmp_path):
+    """The ticket is accepted, and nothing in clear text says whether it would be."""
+    keytab = domain.export_keytab(tmp_path / "keytab", "HTTP/alias.test")
+    found = explain(domain.authorization("HTTP/localhost"), keytab)
+    assert "if both are names of one account, this ticket is accepted" in tell(found)
+    accepted = GssapiAcceptor(keytab=keytab).accept(domain.token("HTTP/localhost"))
+    assert isinstance(accepted, Accepted)
+    other = GssapiAcceptor(keytab=keytab).accept(domain.token("HTTP/other.test"))
+    assert other.reason is Reason.SPN_NOT_IN_KEYTAB
 
 
 def test_a_ticket_without_kvno_fits_every_key(realm):

@@ -237,7 +237,7 @@ class GssapiAcceptor(KeytabAcceptor):
         if not ticket or not keys.keytab.keys or not _NO_KEY_FITS.match(text):
             return refused
         # It was given a choice of the keytab's keys, and says that the others are missing.
-        objection = ticket.objection(keys.keytab, ticket.spn.partition("/")[0])
+        objection = ticket.misfit(keys.keytab)
         reason = objection.reason if objection else Reason.WRONG_KEY
         detail = objection.detail if objection else text
         return replace(refused, reason=reason, detail=detail)

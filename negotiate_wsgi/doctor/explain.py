@@ -70,6 +70,7 @@ class Explanation:
         if not self.refusal:
             return [
                 ("result", "nothing that can be read is against it: the keytab has its key"),
+                *self._spelling,
                 ("", "If the server refuses it, the server's log says why: a clock, a replay, or "
                  "another account's key of the same number."),
             ]  # fmt: skip
@@ -81,6 +82,15 @@ class Explanation:
         if reason is Reason.NTLM:
             told.append(("", _WITHOUT_A_TICKET))
         return told
+
+    @property
+    def _spelling(self) -> list[tuple[str, str]]:
+        if not self.ticket or not self.keytab or self.keytab.of(self.ticket.spn):
+            return []
+        return [
+            ("", "The keytab has another spelling of the SPN. In Active Directory both "
+             "are names of one account; with another KDC they need not be."),
+        ]  # fmt: skip
 
 
 def explain(text: str, keytab: str | None = None, service: str = "HTTP") -> Explanation:

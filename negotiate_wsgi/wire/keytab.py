@@ -65,6 +65,17 @@ class Keytab:
         """The keys of *principal*, compared to the letter."""
         return tuple(key for key in self.keys if key.principal == principal)
 
+    def keys_like(self, principal: str) -> tuple[Key, ...]:
+        """The same; where it has none, those of its other spellings, without case.
+
+        In Active Directory these are one account's, and a ticket's clear text keeps the
+        spelling that the client asked for.
+        """
+        wanted = principal.lower()
+        return self.of(principal) or tuple(
+            key for key in self.keys if key.principal.lower() == wanted
+        )
+
     def shared_with(self, principal: str) -> tuple[Key, ...]:
         """The keys of others that *principal* has, too: with the same kvno, enctype and
         bytes.
@@ -91,7 +102,7 @@ class Keytab:
         each kvno.
         """
         kvnos: dict[str, list[str]] = {}
-        for key in self.of(principal) or self.keys:
+        for key in self.keys_like(principal) or self.keys:
             kvnos.setdefault(f"{key.principal} kvno {key.kvno}", []).append(key.enctype)
         lines = [f"{who} {', '.join(enctypes)}" for who, enctypes in kvnos.items()]
         if len(lines) > 8:

@@ -4,6 +4,7 @@ nothing.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from negotiate_wsgi.reasons import Reason, Refusal
@@ -17,7 +18,7 @@ from negotiate_wsgi.wire.der import (
     by_beginning,
     context,
 )
-from negotiate_wsgi.wire.keytab import Keytab
+from negotiate_wsgi.wire.keytab import Key, Keytab
 from negotiate_wsgi.wire.names import name_of_enctype, principal_in_words
 from negotiate_wsgi.wire.negotiation import (
     KRB5,
@@ -58,15 +59,52 @@ class Ticket:
     def objection(self, keytab: Keytab, service: str) -> Refusal | None:
         """Why an acceptor of *service* with *keytab* refuses this ticket, as far as can
         be read.
+
+        An acceptor asks for no more than the service's name, without case, and a key
+        that opens the ticket. So an SPN in another spelling has the key that the keytab
+        has, which is so in Active Directory.
         """
-        if not self.spn.startswith(f"{service}/"):
+        if not self._is_for(service, keytab):
             return Refusal(Reason.WRONG_SERVICE, f"not a ticket for {service}/…")
+        ours = [key for key in keytab.keys if key.principal.startswith(f"{service}/")]
+        alike = [key for key in ours if key.principal.lower() == self.spn.lower()]
+        keys = keytab.of(self.spn) or alike
+        if keys:
+            return self._misfit(keys)
+        same = [key.principal for key in ours if self._names(key)]
+        if not same:
+            return self.misfit(keytab)
+        return Refusal(
+            Reason.SPN_NOT_IN_KEYTAB,
+            f"but {same[0]} has a key of the same kvno and encryption type: if both are "
+            "names of one account, this ticket is accepted, which only its key can tell",
+        )
+
+    def misfit(self, keytab: Keytab) -> Refusal | None:
+        """Why no key that *keytab* has for this SPN, to the letter, is the ticket's."""
         keys = keytab.of(self.spn)
-        if not keys:
-            alike = ", ".join(keytab.alike(self.spn))
-            return Refusal(
-                Reason.SPN_NOT_IN_KEYTAB, f"but there is {alike}" if alike else ""
-            )
+        if keys:
+            return self._misfit(keys)
+        alike = ", ".join(keytab.alike(self.spn))
+        return Refusal(
+            Reason.SPN_NOT_IN_KEYTAB, f"but there is {alike}" if alike else ""
+        )
+
+    def _is_for(self, service: str, keytab: Keytab) -> bool:
+        own = self.spn.partition("/")[0]
+        if own == service:
+            return True
+        if own.lower() != service.lower():
+            return False
+        if not keytab.of(self.spn):
+            return True
+        shared = keytab.shared_with(self.spn)
+        return any(key.principal.startswith(f"{service}/") for key in shared)
+
+    def _names(self, key: Key) -> bool:
+        return self.enctype == key.enctype and self.kvno in (key.kvno, None)
+
+    def _misfit(self, keys: Collection[Key]) -> Refusal | None:
         # Some KDCs leave it out, and then any of the keys may do.
         current = [key for key in keys if self.kvno in (key.kvno, None)]
         if not current:

@@ -98,12 +98,23 @@ def _add_doctor(tools: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     tool.add_argument(
         "--url", help="of a page to ask, too, and to sign on to with your ticket"
     )
+    tool.add_argument(
+        "--kdc", choices=["ad", "ipa", "mit"],
+        help="Active Directory, FreeIPA or MIT's, whose commands are then named; found out by "
+        "default",
+    )  # fmt: skip
+    tool.add_argument(
+        "--active-directory", action="store_true",
+        default=_is_yes(os.environ.get("NEGOTIATE_ACTIVE_DIRECTORY", "")),
+        help="the acceptor has active_directory=True; NEGOTIATE_ACTIVE_DIRECTORY by default",
+    )  # fmt: skip
     tool.add_argument("--json", action="store_true", help="for machines")
     tool.add_argument("--list", action="store_true", help="only say what is looked at")
     tool.set_defaults(run=_doctor)
 
 
 def _doctor(options: argparse.Namespace) -> int:
+    from negotiate_wsgi.doctor.commands import Kind
     from negotiate_wsgi.doctor.run import list_checks, run_doctor
     from negotiate_wsgi.doctor.setup import Setup
 
@@ -115,8 +126,15 @@ def _doctor(options: argparse.Namespace) -> int:
         options.keytab,
         _acceptor(options.acceptor),
         options.url,
+        Kind(options.kdc) if options.kdc else None,
+        options.active_directory,
     )
     return run_doctor(setup, options.json)
+
+
+def _is_yes(text: str) -> bool:
+    """As the settings read it, which refuse what is neither yes nor no."""
+    return text.strip().lower() in ("yes", "true", "on", "1")
 
 
 def _acceptor(text: str) -> str:

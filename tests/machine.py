@@ -108,10 +108,7 @@ class Machine:
         self.hosts.write_text(
             f"{'127.0.0.1' if self.host == 'localhost' else '127.0.0.2'} {self.host}\n"
         )
-        if self.host == "localhost":
-            shutil.copy(self.realm.keytab, self.keytab)
-        else:
-            self.realm.add_service(self.spn, self.keytab)
+        self.add_keys()
         self.environ = {
             **os.environ,
             "KRB5_CONFIG": str(self.krb5_conf),
@@ -123,7 +120,14 @@ class Machine:
             "PATH": f"{sites.BIN}:{os.environ['PATH']}:/usr/sbin",
             "PYTHONPATH": str(sites.TESTS),
         }
-        del self.environ["KRB5_KDC_PROFILE"]  # the KDC is on another machine
+        # The KDC is on another machine.
+        self.environ.pop("KRB5_KDC_PROFILE", None)
+
+    def add_keys(self):
+        if self.host == "localhost":
+            shutil.copy(self.realm.keytab, self.keytab)
+        else:
+            self.realm.add_service(self.spn, self.keytab)
 
     def run(self, *command, typed=""):
         return subprocess.run(
@@ -190,3 +194,32 @@ class Machine:
     def ktutil(self, *lines):
         subprocess.run(["ktutil"], input="\n".join([*lines, ""]), text=True, check=True,
                        stdout=subprocess.DEVNULL)  # fmt: skip
+
+
+@dataclass
+class Member(Machine):
+    """The same in a domain of Active Directory, with an account for it, of whatever kind.
+
+    Whoever types at it can type at the domain controller as well.
+    """
+
+    account: str = "svc"
+
+    def __post_init__(self):
+        super().__post_init__()
+        self.environ["SMB_CONF_PATH"] = str(self.realm.directory / "etc" / "smb.conf")
+        self.environ["TDB_NO_FSYNC"] = "1"
+
+    def add_keys(self):
+        if self.account.endswith("$"):
+            self.realm.add_computer(self.account, [self.spn])
+        else:
+            self.realm.add_service_account(self.account, [self.spn])
+        self.export(self.spn)
+
+    def export(self, *principals):
+        self.realm.export_keytab(self.keytab, *principals)
+
+    def export_alone(self, *principals):
+        self.keytab.unlink()
+        self.export(*principals)

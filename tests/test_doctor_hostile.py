@@ -51,7 +51,12 @@ def all_that_is_said(machine, *arguments):
     assert done.stderr == ""
     words = done.stdout
     data = machine.run("negotiate-wsgi", "doctor", "--json", *arguments).stdout
-    decoded = "".join(text for finding in json.loads(data) for text in finding.values())
+    decoded = "".join(
+        text
+        for finding in json.loads(data)
+        for value in finding.values()
+        for text in value
+    )
     line = " ".join(["negotiate-wsgi doctor", *map(str, arguments)])
     return words, data, decoded, machine.type(f"{line}; true")
 

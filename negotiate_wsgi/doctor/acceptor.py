@@ -11,20 +11,31 @@ from negotiate_wsgi.exceptions import ConfigurationError
 
 
 def open_acceptor(
-    name: str, service: str, hostname: str | None, keytab: str | None
+    name: str,
+    service: str,
+    hostname: str | None,
+    keytab: str | None,
+    active_directory: bool = False,
 ) -> Acceptor:
     """The acceptor *name*: ``pykerberos``, ``gssapi`` or ``package.module:name``.
 
-    The other arguments are those of the first two. Raises `ConfigurationError`.
+    The other arguments are those of the first two, the last one that of ``gssapi``
+    alone. Raises `ConfigurationError`.
     """
     if name == "pykerberos":
+        if active_directory:
+            raise ConfigurationError(
+                "active_directory needs gssapi: pykerberos shows no PAC"
+            )
         from negotiate_wsgi.acceptors.pykerberos import PykerberosAcceptor
 
         return PykerberosAcceptor(service, hostname, keytab)
     if name == "gssapi":
         from negotiate_wsgi.acceptors.gssapi import GssapiAcceptor
 
-        return GssapiAcceptor(service, hostname, keytab)
+        return GssapiAcceptor(
+            service, hostname, keytab, active_directory=active_directory
+        )
     return _named(name)
 
 
@@ -51,6 +62,11 @@ def _named(name: str) -> Acceptor:
 def tries_every_key(acceptor: Acceptor) -> bool:
     """Whether each token is tried with every key: pykerberos leaves no choice."""
     return any(kind.__name__ == "PykerberosAcceptor" for kind in type(acceptor).__mro__)
+
+
+def wants_pac(acceptor: Acceptor) -> bool:
+    """Whether it lets nobody in whose ticket has no PAC."""
+    return isinstance(acceptor, KeytabAcceptor) and acceptor.attributes.active_directory
 
 
 def is_accepted(acceptor: Acceptor, spn: str) -> bool:

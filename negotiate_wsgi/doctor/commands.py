@@ -6,22 +6,71 @@ import os
 import re
 import shlex
 import shutil
+from collections.abc import Collection
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
+
+from negotiate_wsgi.wire.keytab import Keytab
+
+
+class Kind(StrEnum):
+    """Of KDC. The value is what ``--kdc`` calls it."""
+
+    ACTIVE_DIRECTORY = "ad"
+    FREE_IPA = "ipa"
+    MIT = "mit"
+    UNKNOWN = ""
+
+
+@dataclass(frozen=True)
+class Instructions:
+    """How one thing is done at one kind of KDC.
+
+    :param command: what to type; empty where it cannot be given.
+    :param place: where that is typed, unless that goes without saying.
+    :param beside: the same for other tools of that KDC, a line each.
+    :param note: what to know before it is typed: a sentence or two.
+    """
+
+    command: str = ""
+    place: str = ""
+    beside: tuple[str, ...] = ()
+    note: str = ""
 
 
 class Commands(Protocol):
-    """What to type at one kind of KDC. A command that cannot be given is empty."""
+    """What to type at one kind of KDC."""
 
-    #: Starts the KDC.
-    start: str
+    def start(self, realm: str) -> Instructions:
+        """The KDC of *realm* answers again."""
+        ...
 
-    def export(self, *spns: str, new: bool = False, instead: bool = False) -> str:
-        """What puts the KDC's keys of *spns* into the keytab.
+    def export(self, *spns: str, instead: bool = False) -> Instructions:
+        """The KDC's keys of *spns* get into the keytab.
 
-        :param new: the KDC does not know them yet.
         :param instead: in place of the keys that the keytab has for them.
         """
+        ...
+
+    def register(self, *spns: str, instead: bool = False) -> Instructions:
+        """The same where the KDC does not know *spns* yet."""
+        ...
+
+    def strengthen(self, *spns: str) -> Instructions:
+        """The KDC issues tickets with AES keys for *spns*, and the keytab has these."""
+        ...
+
+    def forbid_weak(self, *spns: str) -> Instructions:
+        """The KDC issues no weak keys for *spns* any more."""
+        ...
+
+    def set_apart(self, *spns: str) -> Instructions:
+        """*spns* have keys that no other service has."""
+        ...
+
+    def add_pac(self, *spns: str) -> Instructions:
+        """Tickets for *spns* say which groups the user is in."""
         ...
 
 
@@ -33,18 +82,46 @@ class Kadmin:
     """
 
     keytab: str
-    start = "systemctl start krb5-kdc"
 
-    def export(self, *spns: str, new: bool = False, instead: bool = False) -> str:
+    def start(self, realm: str) -> Instructions:
+        return Instructions("systemctl start krb5-kdc")
+
+    def export(self, *spns: str, instead: bool = False) -> Instructions:
+        return Instructions(self._export(spns, instead))
+
+    def register(self, *spns: str, instead: bool = False) -> Instructions:
+        queries = [f"addprinc -randkey {_word(spn)}" for spn in spns]
+        return Instructions(
+            " && ".join([*map(_query, queries), self._export(spns, instead)])
+        )
+
+    def strengthen(self, *spns: str) -> Instructions:
+        return self.export(*spns, instead=True)
+
+    def forbid_weak(self, *spns: str) -> Instructions:
+        return Instructions(
+            note="supported_enctypes in its kdc.conf names those that it makes."
+        )
+
+    def set_apart(self, *spns: str) -> Instructions:
+        return self.export(*spns, instead=True)
+
+    def add_pac(self, *spns: str) -> Instructions:
+        return Instructions(
+            note="MIT's KDC knows of no groups: leave active_directory out."
+        )
+
+    def _export(self, spns: Collection[str], instead: bool) -> str:
         keytab = _word(self.keytab)
-        spns = tuple(map(_word, spns))
         queries = []
-        if new:
-            queries += [f"addprinc -randkey {spn}" for spn in spns]
         if instead:
-            queries += [f"ktremove -k {keytab} {spn} all" for spn in spns]
-        queries += [f"ktadd -k {keytab} {spn}" for spn in spns]
-        return " && ".join(f"{_kadmin()} -q {shlex.quote(query)}" for query in queries)
+            queries += [f"ktremove -k {keytab} {_word(spn)} all" for spn in spns]
+        queries += [f"ktadd -k {keytab} {_word(spn)}" for spn in spns]
+        return " && ".join(map(_query, queries))
+
+
+def _query(query: str) -> str:
+    return f"{_kadmin()} -q {shlex.quote(query)}"
 
 
 def _word(text: str) -> str:
@@ -60,3 +137,104 @@ def _kadmin() -> str:
     if "KRB5_KDC_PROFILE" in os.environ:
         return shutil.which("kadmin.local") or "/usr/sbin/kadmin.local"
     return "kadmin"
+
+
+@dataclass(frozen=True)
+class FreeIpa:
+    """FreeIPA's KDC, by its own tools on an enrolled machine.
+
+    :param keytab: its path.
+    """
+
+    keytab: str
+
+    def start(self, realm: str) -> Instructions:
+        return Instructions("ipactl start", place="FreeIPA's server")
+
+    def export(self, *spns: str, instead: bool = False) -> Instructions:
+        return Instructions(self._export(spns, instead), note=self._note)
+
+    def register(self, *spns: str, instead: bool = False) -> Instructions:
+        add = [f"ipa service-add {shlex.quote(spn)}" for spn in spns]
+        command = " && ".join([*add, self._export(spns, instead)])
+        return Instructions(command, note=self._note)
+
+    def strengthen(self, *spns: str) -> Instructions:
+        command = self._export(spns, True, "-e aes256-cts,aes128-cts ")
+        return Instructions(command, note=self._note)
+
+    def forbid_weak(self, *spns: str) -> Instructions:
+        return Instructions(
+            note="ipa-getkeytab makes those that -e names, and no other."
+        )
+
+    def set_apart(self, *spns: str) -> Instructions:
+        return self.export(*spns, instead=True)
+
+    def add_pac(self, *spns: str) -> Instructions:
+        modify = [
+            f"ipa service-mod {shlex.quote(spn)} --pac-type=MS-PAC" for spn in spns
+        ]
+        return Instructions(" && ".join(modify))
+
+    @property
+    def _note(self) -> str:
+        return (
+            "ipa-getkeytab makes a new key, so other keytabs with this SPN need to be "
+            "exported again, too; with -r it fetches the one there is."
+        )
+
+    def _export(self, spns: Collection[str], instead: bool, options: str = "") -> str:
+        keytab = shlex.quote(self.keytab)
+        lines = []
+        for spn in map(shlex.quote, spns):
+            if instead:
+                lines.append(f"ipa-rmkeytab -p {spn} -k {keytab}")
+            lines.append(f"ipa-getkeytab {options}-p {spn} -k {keytab}")
+        return " && ".join(lines)
+
+
+class Unknown:
+    """A KDC of some kind: with words that fit all, and no command."""
+
+    _instructions = Instructions(
+        note="Say --kdc ad, --kdc ipa or --kdc mit to be told what to type."
+    )
+
+    def start(self, realm: str) -> Instructions:
+        return self._instructions
+
+    def export(self, *spns: str, instead: bool = False) -> Instructions:
+        return self._instructions
+
+    def register(self, *spns: str, instead: bool = False) -> Instructions:
+        return self._instructions
+
+    def strengthen(self, *spns: str) -> Instructions:
+        return self._instructions
+
+    def forbid_weak(self, *spns: str) -> Instructions:
+        return self._instructions
+
+    def set_apart(self, *spns: str) -> Instructions:
+        return self._instructions
+
+    def add_pac(self, *spns: str) -> Instructions:
+        return self._instructions
+
+
+def take_out(keytab: Keytab, places: Collection[int]) -> str:
+    """The command that takes entries out of *keytab*.
+
+    :param places: of the entries, counted from 1.
+    """
+    path = shlex.quote(keytab.path)
+    if len(places) == len(keytab.keys):
+        return f"rm {path}"
+    # Deleted from the end, because ktutil numbers the rest anew.
+    lines = [f"rkt {keytab.path}"]
+    lines += [f"delent {place}" for place in sorted(places, reverse=True)]
+    lines.append(f"wkt {keytab.path}.new")
+    new = shlex.quote(f"{keytab.path}.new")
+    typed = " ".join(map(shlex.quote, lines))
+    return f"printf '%s\\n' {typed} | ktutil && cat {new} >{path} && rm {new}"

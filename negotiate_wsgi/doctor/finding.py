@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from negotiate_wsgi.doctor.commands import Instructions
 from negotiate_wsgi.doctor.setup import Setup
 from negotiate_wsgi.wire.printable import printable
 
@@ -25,18 +26,23 @@ class Finding:
     :param found: one sentence.
     :param remedy: what to do; empty where all is well.
     :param command: what to type for it, where that can be said.
+    :param place: where to type that, unless it is here, or goes without saying.
+    :param beside: the same in the words of other tools, a line each.
     """
 
     status: Status
     found: str
     remedy: str = ""
     command: str = ""
+    place: str = ""
+    beside: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         # Servers, KDCs and keytabs choose some words, which must not drive the
         # terminal.
         object.__setattr__(self, "found", printable(self.found))
         object.__setattr__(self, "remedy", printable(self.remedy))
+        object.__setattr__(self, "beside", tuple(map(printable, self.beside)))
         if not self.command.isprintable():
             object.__setattr__(self, "command", "")
 
@@ -45,12 +51,23 @@ def ok(found: str) -> Finding:
     return Finding(Status.OK, found)
 
 
-def warning(found: str, remedy: str, command: str = "") -> Finding:
-    return Finding(Status.WARNING, found, remedy, command)
+def warning(found: str, remedy: str, command: str | Instructions = "") -> Finding:
+    return _amiss(Status.WARNING, found, remedy, command)
 
 
-def problem(found: str, remedy: str, command: str = "") -> Finding:
-    return Finding(Status.PROBLEM, found, remedy, command)
+def problem(found: str, remedy: str, command: str | Instructions = "") -> Finding:
+    return _amiss(Status.PROBLEM, found, remedy, command)
+
+
+def _amiss(
+    status: Status, found: str, remedy: str, command: str | Instructions
+) -> Finding:
+    if isinstance(command, str):
+        return Finding(status, found, remedy, command)
+    remedy = " ".join(filter(None, (remedy, command.note)))
+    return Finding(
+        status, found, remedy, command.command, command.place, command.beside
+    )
 
 
 @dataclass(frozen=True)
@@ -80,7 +97,7 @@ def check(
 
     The function yields what it finds, or nothing where it has nothing to say.
 
-    :param id: never changes and is never used again. From NW020 on, the URL is asked.
+    :param id: never changes and is never used again. NW020 to NW026 ask the URL.
     :param subject: in two or three words.
     :param after: the ids of the checks without whose success this one would only repeat
         a fault. It is left out where one of them found a problem or had nothing to say.

@@ -75,13 +75,15 @@ def list_checks() -> int:
     return 0
 
 
-def _as_data(check: Check, finding: Finding) -> dict[str, str]:
+def _as_data(check: Check, finding: Finding) -> dict[str, str | list[str]]:
     return {
         "id": check.id,
         "status": finding.status.value,
         "found": finding.found,
         "remedy": finding.remedy,
         "command": finding.command,
+        "place": finding.place,
+        "beside": list(finding.beside),
     }
 
 
@@ -93,7 +95,11 @@ def _in_words(check: Check, finding: Finding) -> str:
     if sys.stdout.isatty() and not os.environ.get("NO_COLOR"):  # no-color.org
         status = f"\x1b[{_COLOURS[finding.status]}m{status}\x1b[0m"
     lines = [f"{status} {check.id}  {check.subject}: {finding.found}"]
-    lines += [f"{'':17}{line}" for line in (finding.remedy, finding.command) if line]
+    command = finding.command
+    if command and finding.place:
+        command = f"{finding.place}: {command}"
+    told = (finding.remedy, command, *finding.beside)
+    lines += [f"{'':17}{line}" for line in told if line]
     return "\n".join(lines) + "\n"
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
-from negotiate_wsgi.doctor.commands import Commands, Kadmin
+from negotiate_wsgi.doctor.active_directory import ActiveDirectory
+from negotiate_wsgi.doctor.commands import Commands, FreeIpa, Kadmin, Kind, Unknown
 from negotiate_wsgi.doctor.site import Answer, Site
 from negotiate_wsgi.wire.keytab import Keytab
+from negotiate_wsgi.wire.ticket import Ticket
 
 #: Stands for a host that nobody has named, in what is to be typed.
 SOME_HOST = "<host-in-the-URL>"
@@ -23,6 +26,8 @@ class Setup:
     :param keytab_name: as for `read_keytab`.
     :param acceptor: ``pykerberos``, ``gssapi`` or ``package.module:name``.
     :param url: of a page to ask, or None.
+    :param kdc: the kind of KDC, None where that is to be found out.
+    :param active_directory: whether the acceptor wants a PAC in each ticket.
     :param tell: is told of what may take its time.
     """
 
@@ -31,10 +36,24 @@ class Setup:
     keytab_name: str | None = None
     acceptor: str = "pykerberos"
     url: str | None = None
+    kdc: Kind | None = None
+    active_directory: bool = False
     tell: Callable[[str], object] = lambda what: None
 
     # Learnt on the way:
     keytab: Keytab = field(default=Keytab("", ()), init=False)
+    #: Of the keytab, else the default one; empty where neither is known.
+    realm: str = field(default="", init=False)
+    kind: Kind = field(default=Kind.UNKNOWN, init=False)
+    #: What the KDC said when the keytab's principals asked it for a ticket each.
+    asked: dict[str, Any] = field(default_factory=dict, init=False)
+    #: For each SPN, the ticket that the KDC issues, in clear text.
+    tickets: dict[str, Ticket] = field(default_factory=dict, init=False)
+    #: Whether the acceptor wants a PAC in each ticket, as `active_directory` says, or as
+    #: it says itself.
+    wants_pac: bool = field(default=False, init=False)
+    #: SPNs for which the KDC issued a ticket without one.
+    without_pac: list[str] = field(default_factory=list, init=False)
     #: What clients may make of each host by DNS.
     canonical: dict[str, set[str]] = field(default_factory=dict, init=False)
     #: Whether a client here makes another name of a host before it asks the KDC.
@@ -50,9 +69,16 @@ class Setup:
     @property
     def spns(self) -> list[str]:
         """The keytab's principals of the service, and of the hosts, if any are given."""
-        own = dict.fromkeys(key.principal for key in self.keytab.keys)
-        prefixes = tuple(f"{self.service}/{host}@" for host in self.hosts)
-        return [spn for spn in own if spn.startswith(prefixes or f"{self.service}/")]
+        every = dict.fromkeys(key.principal for key in self.keytab.keys)
+        own = [spn for spn in every if spn.startswith(f"{self.service}/")]
+        if not self.hosts:
+            return own
+        wanted = {self.folded(host) for host in self.hosts}
+        return [spn for spn in own if self.folded(host_of(spn)) in wanted]
+
+    def folded(self, host: str) -> str:
+        """*host* as it is compared: in Active Directory without case."""
+        return host.lower() if self.kind is Kind.ACTIVE_DIRECTORY else host
 
     @property
     def merged(self) -> list[str]:
@@ -68,7 +94,19 @@ class Setup:
     @property
     def commands(self) -> Commands:
         """What to type at the KDC. Here stands the choice among the kinds of KDC."""
-        return Kadmin(self.keytab.path)
+        match self.kind:
+            case Kind.ACTIVE_DIRECTORY:
+                return ActiveDirectory(self.keytab, self.realm)
+            case Kind.FREE_IPA:
+                return FreeIpa(self.keytab.path)
+            case Kind.MIT:
+                return Kadmin(self.keytab.path)
+        return Unknown()
+
+
+def is_weak(enctype: str) -> bool:
+    """Whether it is one that nobody should use any more (RFC 6649, RFC 8429)."""
+    return enctype.startswith(("des", "arcfour", "rc4"))
 
 
 def host_of(spn: str) -> str:

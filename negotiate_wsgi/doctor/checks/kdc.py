@@ -1,18 +1,111 @@
-"""Do the KDC and we agree? Its answer, its clock, its key."""
+"""Is there a KDC, of which kind, and do its clock and ours agree?"""
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
-from negotiate_wsgi.doctor.client import Client, ClientError, clock_ahead
+from negotiate_wsgi.acceptors.insight import read_keytab
+from negotiate_wsgi.doctor.client import (
+    ClientError,
+    clock_ahead,
+    default_realm,
+    is_known,
+)
+from negotiate_wsgi.doctor.commands import Kind
 from negotiate_wsgi.doctor.deadline import within
-from negotiate_wsgi.doctor.finding import Finding, check, ok, problem, warning
+from negotiate_wsgi.doctor.finding import Finding, check, ok, problem
 from negotiate_wsgi.doctor.setup import Setup
-from negotiate_wsgi.reasons import Reason
-from negotiate_wsgi.wire.ticket import Ticket
+from negotiate_wsgi.exceptions import AcceptorError
 
 _PATIENCE = 5  # seconds
 _SKEW = 300  # seconds that krb5 tolerates, unless clockskew in krb5.conf says otherwise
+_IPA = Path("/etc/ipa/default.conf")
+_NAMES = {
+    Kind.ACTIVE_DIRECTORY: "Active Directory",
+    Kind.FREE_IPA: "FreeIPA",
+    Kind.MIT: "MIT",
+    Kind.UNKNOWN: "not known",
+}
+
+
+@check("NW019", "kind of KDC")
+def kind(setup: Setup) -> Iterator[Finding]:
+    """It is Active Directory, FreeIPA or MIT's, whose commands the doctor then names."""
+    keys = _keys(setup)
+    setup.realm = keys[0].rpartition("@")[2] if keys else _default_realm()
+    setup.kind, why = _told(setup) or _by_signs(setup, keys) or _asked(setup)
+    yield ok(f"{_NAMES[setup.kind]}: {why}")
+
+
+def _keys(setup: Setup) -> list[str]:
+    """The keytab's principals, if it can be read: another check tells why not."""
+    try:
+        return [key.principal for key in read_keytab(setup.keytab_name).keys]
+    except AcceptorError:
+        return []
+
+
+def _default_realm() -> str:
+    try:
+        return default_realm() or ""
+    except ClientError:
+        return ""
+
+
+def _told(setup: Setup) -> tuple[Kind, str] | None:
+    return (setup.kdc, "--kdc says so") if setup.kdc else None
+
+
+def _by_signs(setup: Setup, principals: list[str]) -> tuple[Kind, str] | None:
+    """What this machine alone shows, without asking anybody."""
+    if "KRB5_KDC_PROFILE" in os.environ:
+        return Kind.MIT, "KRB5_KDC_PROFILE says that it is on this machine"
+    if setup.realm and setup.realm == _realm_of_ipa():
+        return Kind.FREE_IPA, f"{_IPA} is of its realm {setup.realm}"
+    for principal in principals:
+        account = principal.rpartition("@")[0]
+        if account.endswith("$") and "/" not in account:
+            return Kind.ACTIVE_DIRECTORY, f"the keytab has the computer {account}"
+    return None
+
+
+def _realm_of_ipa() -> str:
+    try:
+        text = _IPA.read_text(errors="replace")
+    except OSError:
+        return ""
+    said = re.search(r"^\s*realm\s*=\s*(\S+)", text, re.MULTILINE)
+    return said[1] if said else ""
+
+
+def _asked(setup: Setup) -> tuple[Kind, str]:
+    """What the KDC itself shows: each kind has an account that no other kind has.
+
+    In Active Directory that is the KDC's own user krbtgt, in MIT's database K/M, the
+    master key. Neither gets a ticket, and no password is sent.
+    """
+    if not setup.realm:
+        return Kind.UNKNOWN, "neither the keytab nor krb5.conf names a realm"
+    setup.tell(f"asking the KDC of {setup.realm} of which kind it is")
+    try:
+        has_krbtgt, has_master_key = within(_PATIENCE, _peculiar, setup.realm)
+    except (TimeoutError, ClientError) as silence:
+        return Kind.UNKNOWN, f"the KDC of {setup.realm} does not answer ({silence})"
+    if has_krbtgt and not has_master_key:
+        return Kind.ACTIVE_DIRECTORY, f"it has an account krbtgt@{setup.realm}"
+    if has_master_key and not has_krbtgt:
+        return Kind.MIT, (
+            f"it has a principal K/M@{setup.realm}, as FreeIPA has, too, for which "
+            "there is --kdc ipa"
+        )
+    return Kind.UNKNOWN, f"the KDC of {setup.realm} has no account that tells"
+
+
+def _peculiar(realm: str) -> tuple[bool, bool]:
+    return is_known(f"krbtgt@{realm}"), is_known(f"K/M@{realm}")
 
 
 @check("NW013", "KDC", after={"NW003", "NW008"})
@@ -28,7 +121,7 @@ def kdc(setup: Setup) -> Iterator[Finding]:
             "Requests that bring a ticket do not need it, but clients do to get one. "
             "Start it, or correct kdc = in krb5.conf, or the SRV record "
             f"_kerberos._udp.{realm} of DNS.",
-            setup.commands.start,
+            setup.commands.start(realm),
         )
     else:
         yield ok(f"a KDC of {realm} answers")
@@ -49,66 +142,3 @@ def clock(setup: Setup) -> Iterator[Finding]:
             "Synchronise it.",
             "timedatectl set-ntp true",
         )
-
-
-@check("NW015", "KDC's key", after={"NW011", "NW014"})
-def key(setup: Setup) -> Iterator[Finding]:
-    """The ticket that the KDC issues is for a key in the keytab."""
-    for spn in setup.spns:
-        setup.tell(f"asking the KDC for a ticket for {spn}")
-        try:
-            yield within(_PATIENCE, _compare, setup, spn)
-        except TimeoutError as late:
-            yield problem(f"No ticket for {spn}: {late}.", "Read the KDC's log.")
-
-
-def _compare(setup: Setup, spn: str) -> Finding:
-    """Whether the ticket that the KDC issues for *spn* is for a key of the keytab."""
-    client = Client.of(setup, spn)
-    try:
-        ticket = Ticket.of(client.sign_on(setup.service).token)
-    except ClientError as error:
-        return _no_ticket(setup, spn, client, error)
-    if not ticket or ticket.spn != spn:
-        return ok(f"not known: as a client, this machine asks for {ticket} instead")
-    commands = setup.commands
-    if objection := ticket.objection(setup.keytab, setup.service):
-        found = f"The KDC has another key for {spn} than the keytab: {objection.detail} ({ticket})."
-        if objection.reason is Reason.STALE_TICKET:
-            remedy = "The KDC was set back: export its key in place of the newer ones."
-            return problem(found, remedy, commands.export(spn, instead=True))
-        return problem(found, objection.reason.remedy, commands.export(spn))
-    # krb5 tries the newest of the keytab's keys, which need not be the KDC's.
-    newest = max(key.kvno for key in setup.keytab.of(spn))
-    if (
-        client.has_another_key
-        and ticket.kvno in (newest, None)
-        and spn not in setup.merged
-    ):
-        return _another_key(setup, spn)
-    return ok(f"the same: {ticket}")
-
-
-def _no_ticket(setup: Setup, spn: str, client: Client, error: ClientError) -> Finding:
-    if error.is_unknown and not setup.is_renamed:
-        return problem(
-            f"The KDC knows no {spn}.",
-            "Add it there, and export its key.",
-            setup.commands.export(spn, new=True, instead=True),
-        )
-    if client.has_another_key and spn not in setup.merged:
-        return _another_key(setup, spn)
-    return warning(
-        f"Not known for {spn}: the KDC gives the keytab's principal no ticket (Active "
-        f"Directory may know it as an SPN alone), and you have none: {error}.",
-        "Get a ticket of any user, and ask again.",
-        "kinit",
-    )
-
-
-def _another_key(setup: Setup, spn: str) -> Finding:
-    return problem(
-        f"The KDC has another key for {spn} than the keytab.",
-        Reason.WRONG_KEY.remedy,
-        setup.commands.export(spn),
-    )

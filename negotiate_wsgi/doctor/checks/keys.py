@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 
 from negotiate_wsgi.acceptors.status import uses_gssproxy
 from negotiate_wsgi.doctor.acceptor import open_acceptor, tries_every_key
+from negotiate_wsgi.doctor.commands import take_out
 from negotiate_wsgi.doctor.finding import Finding, check, ok, problem, warning
-from negotiate_wsgi.doctor.setup import SOME_HOST, Setup, host_of
+from negotiate_wsgi.doctor.setup import SOME_HOST, Setup, host_of, is_weak
 
 _AES = ("aes", "camellia")
-_WEAK = ("des", "arcfour", "rc4")  # RFC 6649, RFC 8429
 _MANY = 32
 
 
@@ -20,17 +20,19 @@ def spns(setup: Setup) -> Iterator[Finding]:
     """There is a key for the service on each host, in the same case."""
     if uses_gssproxy():
         return  # Nobody else can see the keys, which the checks after this one need.
-    hosts = {host_of(spn) for spn in setup.spns}
+    hosts = {setup.folded(host_of(spn)) for spn in setup.spns}
     wanted = setup.hosts or tuple(hosts) or (SOME_HOST,)
-    missing = [f"{setup.service}/{host}" for host in wanted if host not in hosts]
+    missing = [
+        f"{setup.service}/{host}" for host in wanted if setup.folded(host) not in hosts
+    ]
     if not missing:
         yield ok(", ".join(setup.spns))
         return
     yield problem(
         f"The keytab has no key for {', '.join(missing)}{_alike(setup, missing)}.",
-        "Add the SPN at the KDC if it has none, and its key to the keytab (from Active "
-        "Directory: with ktpass). Clients ask for the host in the URL, in lower case.",
-        setup.commands.export(*missing, new=True),
+        "Add the SPN at the KDC if it has none, and its key to the keytab. Clients ask "
+        "for the host in the URL, in lower case.",
+        setup.commands.register(*missing),
     )
 
 
@@ -53,28 +55,29 @@ def aes(setup: Setup) -> Iterator[Finding]:
     enctypes = sorted({key.enctype for spn in weak for key in setup.keytab.of(spn)})
     yield problem(
         f"{', '.join(weak)}: no AES key, only {', '.join(enctypes)}.",
-        "Export it again with AES (in Active Directory, first let the account use AES).",
-        setup.commands.export(*weak, instead=True),
+        "Let the KDC use AES for that account, and export it again.",
+        setup.commands.strengthen(*weak),
     )
 
 
-@check("NW009", "weak keys", after={"NW008"})
+@check("NW009", "weak keys", after={"NW008", "NW027"})
 def weak(setup: Setup) -> Iterator[Finding]:
     """There are none beside the strong ones."""
     keys = setup.keytab.keys
-    weak = [at for at, key in enumerate(keys, 1) if key.enctype.startswith(_WEAK)]
+    weak = [place for place, key in enumerate(keys, 1) if is_weak(key.enctype)]
     if not weak:
         yield ok("none")
         return
-    # Deleted from the end, because ktutil numbers the rest anew.
-    lines = [f"rkt {setup.keytab.path}", *(f"delent {at}" for at in reversed(weak))]
-    script = "\\n".join([*lines, f"wkt {setup.keytab.path}.new", ""])
-    path = shlex.quote(setup.keytab.path)
-    new = shlex.quote(f"{setup.keytab.path}.new")
+    if any(is_weak(ticket.enctype) for ticket in setup.tickets.values()):
+        yield ok("needed as long as the KDC issues weak tickets")
+        return
     yield warning(
         f"Weak keys beside strong ones: {', '.join(str(keys[at - 1]) for at in weak)}.",
         "Take them out, and let the KDC issue no such keys.",
-        f"printf {shlex.quote(script)} | ktutil && cat {new} >{path} && rm {new}",
+        replace(
+            setup.commands.forbid_weak(*setup.spns),
+            command=take_out(setup.keytab, weak),
+        ),
     )
 
 
@@ -92,6 +95,32 @@ def kvno(setup: Setup) -> Iterator[Finding]:
         return
     lines = (line for spn in setup.spns for line in setup.keytab.in_words(spn))
     yield ok("; ".join(lines))
+
+
+@check("NW028", "other services' keys", after={"NW007"})
+def shared(setup: Setup) -> Iterator[Finding]:
+    """No other service has the same key."""
+    found = {}
+    for spn in setup.spns:
+        others = {key.principal for key in setup.keytab.shared_with(spn)}
+        foreign = [name for name in sorted(others) if _is_of_another(setup, name)]
+        if foreign:
+            found[spn] = ", ".join(foreign)
+    if not found:
+        yield ok("none has the same")
+        return
+    pairs = "; ".join(f"{spn} has that of {others}" for spn, others in found.items())
+    yield warning(
+        f"{pairs}. Who has a ticket for the one can pass it off as one for the other.",
+        "Give the service an account of its own.",
+        setup.commands.set_apart(*found),
+    )
+
+
+def _is_of_another(setup: Setup, principal: str) -> bool:
+    """Whether it is the SPN of another service. An account's name is none."""
+    service, slash, _ = principal.rpartition("@")[0].partition("/")
+    return bool(slash) and service.lower() != setup.service.lower()
 
 
 @check("NW018", "number of keys", after={"NW001", "NW005"})

@@ -6,11 +6,13 @@ import os
 import shlex
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from negotiate_wsgi.acceptors.insight import name_of_keytab, read_keytab
 from negotiate_wsgi.acceptors.status import uses_gssproxy
 from negotiate_wsgi.doctor import gssproxy
+from negotiate_wsgi.doctor.commands import Instructions
 from negotiate_wsgi.doctor.finding import Finding, check, ok, problem, warning
 from negotiate_wsgi.doctor.setup import SOME_HOST, Setup
 from negotiate_wsgi.doctor.ways import Place, Trust, name_of_group, name_of_user, way_to
@@ -21,7 +23,7 @@ _OF_THE_MACHINE = Path("/etc/krb5.keytab")
 _ELSEWHERE = "/etc/http.keytab"
 
 
-@check("NW005", "keytab")
+@check("NW005", "keytab", after={"NW019"})
 def keytab(setup: Setup) -> Iterator[Finding]:
     """This user can read it, along its whole path, and there are keys in it."""
     if uses_gssproxy():
@@ -52,8 +54,7 @@ def _why_not(setup: Setup, path: Path) -> Finding | None:
     if not path.exists():
         return problem(
             f"There is no keytab {path}.",
-            "Export it (from Active Directory: with ktpass), or name another: "
-            "KRB5_KTNAME, or keytab=.",
+            "Export it, or name another: KRB5_KTNAME, or keytab=.",
             _export_anew(setup),
         )
     if not os.access(path, os.R_OK):
@@ -107,14 +108,15 @@ def _quoted(path: Path) -> str:
 
 def _damaged(setup: Setup, path: Path, fault: AcceptorError) -> Finding:
     export = _export_anew(setup)
+    command = export.command and f"rm {_quoted(path)} && {export.command}"
     return problem(
         f"{path} is empty or damaged ({fault.detail}).",
-        "Export it again (from Active Directory: with ktpass).",
-        export and f"rm {_quoted(path)} && {export}",
+        "Export it again.",
+        replace(export, command=command),
     )
 
 
-def _export_anew(setup: Setup) -> str:
+def _export_anew(setup: Setup) -> Instructions:
     hosts = setup.hosts or (SOME_HOST,)
     return setup.commands.export(*(f"{setup.service}/{host}" for host in hosts))
 

@@ -38,8 +38,15 @@ def binding(setup: Setup) -> Iterator[Finding]:
             f"pip uninstall -y kerberos && {install}",
         )
         return
+    if name == "pykerberos" and setup.active_directory:
+        yield problem(
+            "active_directory is on, and pykerberos shows no PAC.",
+            "Use GssapiAcceptor: NEGOTIATE_ACCEPTOR=gssapi.",
+            "export NEGOTIATE_ACCEPTOR=gssapi",
+        )
+        return
     try:
-        open_acceptor(name, setup.service, None, None)
+        open_acceptor(name, setup.service, None, None, setup.active_directory)
     except ConfigurationError as fault:
         remedy = (
             "Install what is missing."

@@ -74,8 +74,9 @@ def canonical(setup: Setup) -> Iterator[Finding]:
     ]
     yield warning(
         "Clients that ask DNS for a host's canonical name, as MIT's do, want tickets "
-        f"for {', '.join(spns)}, for which there is no key ({'; '.join(changed)}).",
+        f"for {', '.join(spns)}, for which there is no key ({'; '.join(changed)}). "
+        "Those on Windows do not ask: they take the host in the URL.",
         "Add those keys, or correct the reverse look-up, or set "
         "dns_canonicalize_hostname = false in the clients' krb5.conf.",
-        setup.commands.export(*spns, new=True),
+        setup.commands.register(*spns),
     )

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from negotiate_wsgi.doctor import krb5_conf
 from negotiate_wsgi.doctor.finding import Finding, check, ok, problem, warning
 from negotiate_wsgi.doctor.setup import Setup
-
-_INCLUDES = 5  # deep
 
 
 @check("NW004", "replay cache")
@@ -48,35 +46,15 @@ def _named() -> tuple[str, str, str]:
         value = os.environ.get(variable)
         if value is not None:
             return variable, f"{value}{end}", f"unset {variable}"
-    for path in os.environ.get("KRB5_CONFIG", "/etc/krb5.conf").split(os.pathsep):
-        if found := _in_krb5_conf(Path(path)):
-            place, value = found
-            return (
-                f"default_rcache_name in {place}",
-                value,
-                f"sed -i /default_rcache_name/d {shlex.quote(str(place))}",
-            )
+    found = krb5_conf.find("default_rcache_name")
+    if found:
+        place, value = found
+        return (
+            f"default_rcache_name in {place}",
+            _expanded(value.split()[0]),
+            f"sed -i /default_rcache_name/d {shlex.quote(str(place))}",
+        )
     return "", "dfl:", ""
-
-
-def _in_krb5_conf(path: Path, depth: int = 0) -> tuple[Path, str] | None:
-    """The file that says default_rcache_name, and what it says."""
-    try:
-        lines = path.read_text(errors="replace").splitlines()
-    except OSError:
-        return None
-    for line in lines:
-        if said := re.match(r"\s*default_rcache_name\s*=\s*(\S+)", line):
-            return path, _expanded(said[1])
-        included = re.match(r"(include|includedir)\s+(/\S+)", line)
-        if not included or depth == _INCLUDES:
-            continue
-        place = Path(included[2])
-        files = sorted(place.glob("*")) if included[1] == "includedir" else [place]
-        for file in files:
-            if found := _in_krb5_conf(file, depth + 1):
-                return found
-    return None
 
 
 def _expanded(name: str) -> str:

@@ -18,6 +18,7 @@ from negotiate_wsgi import (
     get_identity,
     get_refusal,
 )
+from negotiate_wsgi.wire.der import OID, Reader
 
 # OIDs in DER: RFC 4178 section 3, RFC 4121 section 1, [MS-SPNG] section 1.9.
 SPNEGO = bytes.fromhex("06062b0601050502")
@@ -128,6 +129,22 @@ def relabelled(token, before, after):
     changed = token.replace(b"\x1b" + length + before, b"\x1b" + length + after, 1)
     assert changed != token
     return changed
+
+
+def rewritten(content, path, change):
+    """*content* with *change* made to what the element at the end of *path* holds."""
+    if not path:
+        return change(content)
+    reader, start = Reader(content), 0
+    if content[:2] == KRB5[:2]:
+        reader.skip(OID)
+        reader.bare(b"\1\0")
+        start = reader.at
+    while not reader.next_is(path[0]):
+        reader.skip(content[reader.at])
+        start = reader.at
+    held = rewritten(reader.content(path[0]), path[1:], change)
+    return content[:start] + der(path[0], held) + content[reader.at :]
 
 
 def negotiate(token):

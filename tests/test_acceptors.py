@@ -10,7 +10,7 @@ from pathlib import Path
 
 import krb5
 import pytest
-from helpers import IAKERB, NTLM, accepted, der, keytab_entry, relabelled
+from helpers import IAKERB, NTLM, accepted, der, keytab_entry, relabelled, rewritten
 from helpers import KRB5 as KRB5_OID
 from helpers import SPNEGO as SPNEGO_OID
 from initiator import KRB5, SPNEGO
@@ -19,7 +19,6 @@ from negotiate_wsgi import Accepted, AcceptorError, GssapiAcceptor, Reason, Refu
 from negotiate_wsgi.acceptors.pykerberos import PykerberosAcceptor
 from negotiate_wsgi.acceptors.target import KeytabAcceptor, Target, Verdict
 from negotiate_wsgi.wire.authorization import Credential, screen, write_token
-from negotiate_wsgi.wire.der import OID, Reader
 from negotiate_wsgi.wire.ticket import Ticket
 
 ANY_HOST = Target.of("HTTP", None)
@@ -192,22 +191,6 @@ def with_a_long_length(token):
     """*token*, bare krb5, whose list of the SPN's components has its length in two octets."""
     to_the_list = [0x60, 0x6E, 0x30, 0xA3, 0x61, 0x30, 0xA2, 0x30, 0xA1]
     return rewritten(token, to_the_list, lambda it: b"\x30\x81" + it[1:])
-
-
-def rewritten(content, path, change):
-    """*content* with *change* made to what the element at the end of *path* holds."""
-    if not path:
-        return change(content)
-    reader, start = Reader(content), 0
-    if content[:2] == KRB5_OID[:2]:
-        reader.skip(OID)
-        reader.bare(b"\1\0")
-        start = reader.at
-    while not reader.next_is(path[0]):
-        reader.skip(content[reader.at])
-        start = reader.at
-    held = rewritten(reader.content(path[0]), path[1:], change)
-    return content[:start] + der(path[0], held) + content[reader.at :]
 
 
 class Account:

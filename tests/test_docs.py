@@ -26,6 +26,7 @@ from negotiate_wsgi.doctor.run import gather
 HOSTS = {
     "docs.iterative.ai",
     "github.com",
+    "radicale.org",
     "semver.org",
 }
 #: What a reader may search for, and the page that has to be found.

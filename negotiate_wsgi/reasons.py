@@ -99,7 +99,8 @@ class Reason(StrEnum):
         "Add the SPN's key to the keytab, or have clients use a name that is in it.")
     STALE_TICKET = ("stale-ticket", 401,
         "Your ticket is older than this server's key.",
-        "Have the user run kinit again, and keep the old keys in the keytab for a ticket's lifetime.")
+        "Have the user sign on to the workstation again, or run kinit, and keep the old keys in "
+        "the keytab for a ticket's lifetime.")
     STALE_KEYTAB = ("stale-keytab", 401,
         "This server's keytab is older than your ticket.",
         "Export the keytab again: the KDC has a newer key (kvno) for this SPN.")
@@ -109,7 +110,8 @@ class Reason(StrEnum):
         "permitted_enctypes in krb5.conf does not exclude the ticket's.")
     ENCTYPE_MISSING = ("enctype-missing", 401,
         "This server has no key of the encryption type of your ticket.",
-        "Export the keytab with all encryption types that the KDC issues for this SPN.")
+        "Export the keytab with all encryption types that the KDC issues for this SPN. In Active "
+        "Directory, let its account use AES first.")
     NO_PAC = ("no-pac", 401,
         "Your ticket does not say which account of Active Directory you have.",
         "Look whether the user's KDC is an Active Directory, and clear the flag "

@@ -445,7 +445,7 @@ FAULTS = [
     Fault(rc4_only, "NW008", "no AES key, only arcfour", "enctype-missing"),
     Fault(rc4_beside, "NW009", "Weak keys beside strong ones", "accepted"),
     Fault(aes256_missing, "NW015", "no key of aes256", "enctype-missing"),
-    Fault(enctype_excluded, "NW016", "wrong-key", "wrong-key"),
+    Fault(enctype_excluded, "NW016", "permitted_enctypes = aes128", "wrong-key"),
     Fault(no_krb5_conf, "NW003", "There is no ", "accepted"),
     Fault(no_default_realm, "NW003", "names no default realm", "accepted"),
     Fault(broken_krb5_conf, "NW003", "cannot be used by uid", "krb5-conf-unusable"),

@@ -6,6 +6,7 @@ repairs it, typed as it stands.
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import re
 import shutil
@@ -284,14 +285,15 @@ OF_A_COMPUTER = [
 
 
 def told(finding):
-    return [finding["remedy"], finding["command"], *finding["beside"]]
+    texts = ("found", "remedy", "command", "place")
+    return [*(finding[text] for text in texts), *finding["beside"]]
 
 
 def is_in_its_words(finding):
     """Whether it is of no other kind of KDC; and beside Samba stands Windows."""
     if FOREIGN.search("\n".join(told(finding))):
         return False
-    if finding["place"] != "Samba":
+    if finding["place"] != "Samba DC":
         return True
     return any(line.startswith(("Windows: ", "member: ")) for line in finding["beside"])
 
@@ -306,3 +308,167 @@ def test_fault(machine, fault):
 )
 def test_fault_of_a_computer(computer, fault):
     assert is_in_its_words(walk_through(computer, fault))
+
+
+def everything(machine, *arguments):
+    """What the doctor finds, whether it is well or not, by check."""
+    done = machine.run("negotiate-wsgi", "doctor", "--json", *arguments)
+    return {finding["id"]: finding for finding in json.loads(done.stdout)}
+
+
+@pytest.mark.parametrize("acceptor", ["pykerberos", "gssapi"])
+def test_a_healthy_machine_is_told_so(machine, acceptor):
+    machine.environ["NEGOTIATE_ACCEPTOR"] = acceptor
+    assert machine.doctor() == []
+    said = "\n".join(finding["found"] for finding in everything(machine).values())
+    assert "Active Directory: it has an account krbtgt" in said
+    assert not FOREIGN.search(said)
+
+
+def test_a_healthy_computer_is_told_so(computer):
+    assert computer.doctor() == []
+    found = everything(computer)
+    assert "the keytab has the computer SRV" in found["NW019"]["found"]
+
+
+def test_it_says_whether_the_key_itself_was_compared(machine, tmp_path):
+    def compared():
+        return everything(machine)["NW015"]["found"]
+
+    assert "as clear text says" in compared()
+    # The account's own name is a client, and has the same key.
+    machine.export(machine.account)
+    without_weak_keys(machine)
+    own = f"{machine.account}@{machine.realm.name}"
+    assert f"the same key, with which {own} got a ticket itself" in compared()
+    # Not if its newest key is another one.
+    machine.realm.set_password(machine.account, "Another-passw0rd")
+    machine.export(machine.spn)
+    without_weak_keys(machine)
+    assert "as clear text says" in compared()
+
+
+def test_where_two_faults_are_possible_neither_is_concluded(machine):
+    """And nothing is said to be typed, least of all what would take that line away."""
+    wrong_password(machine)
+    text = machine.krb5_conf.read_text()
+    permitted = "permitted_enctypes = aes256-cts aes128-cts"
+    machine.krb5_conf.write_text(
+        text.replace("[libdefaults]\n", f"[libdefaults]\n{permitted}\n")
+    )
+    [finding] = machine.doctor()
+    assert finding["id"] == "NW016"
+    assert f"{machine.krb5_conf} has {permitted}" in finding["found"]
+    assert "the key of another account or of another password" in finding["remedy"]
+    assert finding["command"] == ""
+
+
+def test_nobody_s_ticket_is_needed_where_the_account_is_in_the_keytab(machine):
+    machine.environ["KRB5CCNAME"] = f"{machine.directory}/none"
+    [finding] = machine.doctor()
+    assert (finding["id"], finding["status"]) == ("NW015", "warning")
+    assert "in Active Directory an SPN gets none" in finding["found"]
+    machine.export(machine.account)
+    without_weak_keys(machine)
+    assert machine.doctor() == []
+
+
+def test_any_account_will_do_to_ask_for_a_ticket(machine, number):
+    """Whose key is not the SPN's: then that one is compared in clear text alone."""
+    machine.environ["KRB5CCNAME"] = f"{machine.directory}/none"
+    machine.realm.add_user(f"visitor-{number}")
+    machine.export(f"visitor-{number}")
+    without_weak_keys(machine)
+    assert machine.doctor() == []
+    assert "as clear text says" in everything(machine)["NW015"]["found"]
+
+
+@pytest.fixture
+def locking(domain):
+    """The domain counts wrong passwords, and locks whoever types ten."""
+    policy = ("domain", "passwordsettings", "set")
+    domain.samba_tool(*policy, "--account-lockout-threshold=10")
+    yield
+    domain.samba_tool(*policy, "--account-lockout-threshold=0")
+
+
+def test_an_account_is_not_locked_by_the_doctor(machine, locking):
+    """A key that is wrong is tried once."""
+    with_the_key_of_another_password(machine, machine.spn, machine.account)
+    [finding] = machine.doctor()
+    assert finding["id"] == "NW015"
+    [count] = machine.realm.attribute(machine.account, "badPwdCount")
+    assert count == "1"
+
+
+def test_to_ask_which_kind_it_is_counts_as_no_wrong_password(machine, locking):
+    no_keytab(machine)
+    assert "krbtgt" in everything(machine)["NW019"]["found"]
+    assert machine.realm.attribute("krbtgt", "badPwdCount") in ([], ["0"])
+
+
+def test_the_host_s_case_matters_to_nobody(machine):
+    machine.export_alone(f"HTTP/{machine.host.upper()}")
+    assert machine.doctor() == []
+    assert machine.doctor("--hostname", machine.host) == []
+    assert machine.request(machine.ticket())["reason"] == "accepted"
+
+
+def test_a_dead_kdc_is_started_in_the_right_words(computer):
+    kdc_at_another_port(computer)
+    [finding] = computer.doctor()
+    assert finding["id"] == "NW013"
+    assert finding["command"] == "systemctl start samba-ad-dc"
+    assert is_in_its_words(finding)
+
+
+def test_pykerberos_shows_no_pac(machine):
+    [finding] = machine.doctor("--active-directory")
+    assert (finding["id"], finding["status"]) == ("NW001", "problem")
+    machine.environ["NEGOTIATE_ACTIVE_DIRECTORY"] = "yes"
+    [same] = machine.doctor()
+    assert same == finding
+    machine.type(finding["command"])
+    assert machine.doctor() == []
+    assert "there, as far as" in everything(machine)["NW029"]["found"]
+    machine.environ["NEGOTIATE_ACTIVE_DIRECTORY"] = "no"
+    assert "active_directory is off" in everything(machine)["NW029"]["found"]
+
+
+NAMED = "acceptor = __import__('negotiate_wsgi').GssapiAcceptor(active_directory=True)"
+
+
+def test_an_acceptor_that_wants_a_pac_says_so_itself(machine):
+    (machine.directory / "acceptors.py").write_text(NAMED)
+    machine.environ["PYTHONPATH"] += f":{machine.directory}"
+    machine.environ["NEGOTIATE_ACCEPTOR"] = "acceptors:acceptor"
+    assert "there, as far as" in everything(machine)["NW029"]["found"]
+    machine.realm.add_flag(machine.account, NO_AUTH_DATA_REQUIRED)
+    [finding] = machine.doctor()
+    assert finding["id"] == "NW029"
+
+
+def test_who_is_asked_for_another_kind_hears_its_words(machine):
+    no_keytab(machine)
+    host = ["--hostname", machine.host]
+    spoken = {
+        kind: "\n".join(told(machine.doctor("--kdc", kind, *host)[0]))
+        for kind in ("ad", "ipa", "mit")
+    }
+    assert "samba-tool" in spoken["ad"]
+    assert "ipa-getkeytab -p HTTP/" in spoken["ipa"]
+    assert "kadmin -q" in spoken["mit"]
+    assert not FOREIGN.search(spoken["ad"])
+    for kind in ("ipa", "mit"):
+        assert not re.search("samba|ktpass|setspn", spoken[kind])
+
+
+def test_in_words_each_line_says_where_it_is_typed(machine):
+    no_keytab(machine)
+    said = machine.run("negotiate-wsgi", "doctor", "--hostname", machine.host).stdout
+    assert re.search(
+        r"^problem  NW005  keytab: .+\n {17}Export it.+\n {17}Windows: ktpass .+\n"
+        r" {17}Samba DC: samba-tool domain exportkeytab ",
+        said,
+        re.MULTILINE,
+    )

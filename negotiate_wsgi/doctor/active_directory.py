@@ -17,15 +17,15 @@ from negotiate_wsgi.doctor.accounts import account_of, without_realm
 from negotiate_wsgi.doctor.commands import Instructions, take_out
 from negotiate_wsgi.wire.keytab import Keytab
 
-_SAMBA = "Samba"
+_SAMBA = "Samba DC"
 _LONGEST_NAME = 20  # characters of a user's sAMAccountName
 _AFTER_KTPASS = (
     "ktpass gives the account a new password, after which every earlier keytab of that "
-    "account is of no use."
+    "account is of no use: export all its names at once."
 )
 _ALLOW_AES = (
-    "Its box 'supports Kerberos AES 256 bit encryption' has to be set, and an account "
-    "that is older than AES needs a new password. Clients then need new tickets."
+    "The account's box 'This account supports Kerberos AES 256 bit encryption' has to be "
+    "set. One that is older than AES needs a new password. Clients then need new tickets."
 )
 
 
@@ -60,14 +60,17 @@ class ActiveDirectory:
         for spn in spns:
             account = self._account(spn)
             windows.append(f"Windows: setspn -S {_plain(spn)} {account}")
-            members.append(
-                f"member: net ads setspn add {account} {_plain(spn)} -U Administrator"
-            )
+            if account.endswith("$"):
+                members.append(
+                    f"member: net ads setspn add {account[:-1]} {_plain(spn)} "
+                    "-U Administrator"
+                )
         ktpass = self._ktpass(spns)
         options = [f"--add-service-principal={_name(spn)}" for spn in spns]
+        # That the account has it already is an error, too, which does no harm.
+        then = " && " if instead else "; "
         return Instructions(
-            # That the account has it already is an error, and does no harm.
-            "; ".join([*lines, self._export(spns, instead)]),
+            then.join([*lines, self._export(spns, instead)]),
             _SAMBA,
             (*windows, *ktpass, *members, *self._adcli(spns, options)),
             _AFTER_KTPASS if ktpass else "",
@@ -100,7 +103,10 @@ class ActiveDirectory:
             f"samba-tool user create {own} --random-password",
             f"samba-tool user setexpiry {own} --noexpiry",
         ]
-        windows = [f"Windows: New-ADUser {own} -KerberosEncryptionType AES128,AES256"]
+        windows = [
+            f"Windows: New-ADUser {own} -KerberosEncryptionType AES128,AES256 "
+            "-AccountPassword (Read-Host -AsSecureString) -Enabled $true"
+        ]
         for spn in spns:
             account = self._word(spn)
             lines.append(f"samba-tool spn delete {_name(spn)} {account}")
@@ -115,10 +121,12 @@ class ActiveDirectory:
         )
 
     def add_pac(self, *spns: str) -> Instructions:
+        replaced = "Set-ADObject $_ -Replace @{userAccountControl = "
+        cleared = f"$_.userAccountControl -band -bnot {samba.NO_AUTH_DATA_REQUIRED}"
         windows = [
             f"Windows: Get-ADObject -Filter \"servicePrincipalName -eq '{_plain(spn)}'\" "
-            "-Properties userAccountControl | ForEach-Object { Set-ADObject $_ -Replace "
-            f"@{{userAccountControl = $_.userAccountControl -band -bnot {samba.NO_AUTH_DATA_REQUIRED}}} }}"
+            "-Properties userAccountControl | "
+            f"ForEach-Object {{ {replaced}{cleared}}} }}"
             for spn in spns
         ]
         return Instructions(
@@ -144,7 +152,12 @@ class ActiveDirectory:
         return " && ".join(lines)
 
     def _ktpass(self, spns: Iterable[str]) -> list[str]:
-        accounts = {spn: self._account(spn) for spn in spns}
+        accounts = {}
+        for spn in spns:
+            accounts[without_realm(spn)] = self._account(spn)
+            for key in self.keytab.shared_with(spn):
+                if "/" in key.principal:
+                    accounts[without_realm(key.principal)] = self._account(spn)
         # A computer changes its password itself, and needs to know it.
         of_users = {s: name for s, name in accounts.items() if not name.endswith("$")}
         return self._lines_of_ktpass(of_users)

@@ -125,7 +125,9 @@ def _query(query: str) -> str:
 
 
 def _word(text: str) -> str:
-    """*text* as one word of a query: kadmin divides it at spaces, and has its quotes."""
+    """*text* as one word for kadmin and ktutil, which divide at spaces, and have their
+    own quotes.
+    """
     if re.fullmatch(r"[\w./@$<>-]+", text):
         return text
     doubled = text.replace('"', '""')
@@ -224,17 +226,17 @@ class Unknown:
 
 
 def take_out(keytab: Keytab, places: Collection[int]) -> str:
-    """The command that takes entries out of *keytab*.
+    """The command that takes entries out of *keytab*. None is lost if that is all of it.
 
     :param places: of the entries, counted from 1.
     """
     path = shlex.quote(keytab.path)
     if len(places) == len(keytab.keys):
-        return f"rm {path}"
+        return f"mv {path} {shlex.quote(keytab.path + '.old')}"
     # Deleted from the end, because ktutil numbers the rest anew.
-    lines = [f"rkt {keytab.path}"]
+    lines = [f"rkt {_word(keytab.path)}"]
     lines += [f"delent {place}" for place in sorted(places, reverse=True)]
-    lines.append(f"wkt {keytab.path}.new")
+    lines.append(f"wkt {_word(keytab.path + '.new')}")
     new = shlex.quote(f"{keytab.path}.new")
     typed = " ".join(map(shlex.quote, lines))
     return f"printf '%s\\n' {typed} | ktutil && cat {new} >{path} && rm {new}"

@@ -98,7 +98,7 @@ def _in_words(check: Check, finding: Finding) -> str:
     command = finding.command
     if command and finding.place:
         command = f"{finding.place}: {command}"
-    told = (finding.remedy, command, *finding.beside)
+    told = (finding.remedy, *finding.beside, command)
     lines += [f"{'':17}{line}" for line in told if line]
     return "\n".join(lines) + "\n"
 

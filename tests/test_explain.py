@@ -117,6 +117,13 @@ def test_spns_are_compared_as_acceptors_compare_them(spn, kvno, enctype, reason)
     assert (objection and objection.reason) == reason
 
 
+def test_what_the_keytab_has_for_another_spelling_is_shown_alone():
+    assert KEYTAB.in_words("HTTP/OTHER.test@AD.TEST") == [
+        f"HTTP/other.test@AD.TEST kvno 5 {AES256}"
+    ]
+    assert len(KEYTAB.in_words("HTTP/alias.test@AD.TEST")) == len(KEYTAB.keys)
+
+
 def test_another_realm_s_spn_is_another_one():
     ticket = Ticket("HTTP/www.test@OTHER.TEST", AES128, 2)
     objection = ticket.objection(KEYTAB, "HTTP")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
@@ -262,10 +263,17 @@ class Domain(Tickets):
 
     def export_keytab(self, keytab, *principals):
         """Append the keys of *principals* to *keytab*, in their order."""
+        export = ["domain", "exportkeytab", str(keytab), *self._only_current_keys]
         for principal in principals:
-            export = ["domain", "exportkeytab", str(keytab), f"--principal={principal}"]
-            self.samba_tool(*export)
+            self.samba_tool(*export, f"--principal={principal}")
         return str(keytab)
+
+    @functools.cached_property
+    def _only_current_keys(self):
+        """Of a newer Samba (4.22), without which those of earlier passwords come, too."""
+        option = "--only-current-keys"
+        known = self.samba_tool("domain", "exportkeytab", "--help")
+        return [option] if option in known else []
 
     def _remember(self, name, password):
         password = password or PASSWORD.format(name)

@@ -31,10 +31,14 @@ HOSTS = {
 }
 #: What a reader may search for, and the page that has to be found.
 SEARCHES = {
-    "SPNEGO": "index",
-    "keytab": "reference/options",
-    "kvno": "reference/reasons",
-    "NTLM": "reference/reasons",
+    "SPNEGO": "understanding/one-request",
+    "keytab": "howto/keytabs",
+    "kvno": "howto/keytabs",
+    "NTLM": "understanding/why-not-ntlm",
+    "CSRF": "howto/csrf",
+    "logout": "howto/sessions",
+    "reverse proxy": "howto/nginx",
+    "401 loop": "howto/troubleshooting",
     "stale-ticket": "reference/reasons",
     "NEGOTIATE_HOSTNAME": "reference/settings",
     "NW013": "reference/checks",
@@ -154,8 +158,8 @@ class Index:
 
     def pages_with(self, words):
         """The pages that have all of *words*, as the browser's script finds them."""
-        found = [self._pages_with(word) for word in re.findall(r"\w+", words)]
-        return set.intersection(*found)
+        asked = [word for word in re.findall(r"\w+", words) if not word.isdigit()]
+        return set.intersection(*map(self._pages_with, asked))
 
     def _pages_with(self, word):
         numbers = []

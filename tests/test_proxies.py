@@ -162,6 +162,22 @@ def test_a_clients_word_for_who_and_where_it_is_goes_no_further(serve, proxy):
     assert (environ["SCRIPT_NAME"], environ["PATH_INFO"]) == ("/forged", "")
 
 
+#: Of an application whose answer has the largest cookie that browsers take.
+LARGE_COOKIE = """
+def app(environ, start_response):
+    cookie = "large=" + "x" * 4090
+    start_response("200 OK", [("Set-Cookie", cookie), ("Content-Type", "text/plain")])
+    return [b"taken"]
+"""
+
+
+@pytest.mark.parametrize("proxy", ["nginx", "haproxy", "apache"])
+def test_a_large_cookie_comes_back_through_the_proxy(serve, proxy):
+    site = serve(proxy, **{"plain_app.py": LARGE_COOKIE})
+    command = ["curl", "--silent", "--insecure", "--negotiate", "--user", ":"]
+    assert subprocess.check_output([*command, site.url], text=True) == "taken"
+
+
 def test_private_keys_are_their_owners_alone(site):
     kept = [
         path for path in site.directory.iterdir()

@@ -1,4 +1,4 @@
-"""All benchmarks in one run: a table and a chart, which the README shows. See tests/benchmarks/run."""
+"""All benchmarks in one run: a table and a chart, which the manual shows. See tests/benchmarks/run."""
 
 from __future__ import annotations
 
@@ -104,13 +104,6 @@ def chart(seen):
     return bars.render()
 
 
-def show_in_readme(figures):
-    readme = HERE.parents[1] / "README.md"
-    begin, end = "<!-- figures -->\n", "<!-- end of figures -->"
-    head, _, rest = readme.read_text().partition(begin)
-    readme.write_text(head + begin + figures + end + rest.partition(end)[2])
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=9)
@@ -127,7 +120,6 @@ def main():
     results = HERE / "results"
     results.mkdir(exist_ok=True)
     (results / "chart.svg").write_bytes(chart(http))
-    show_in_readme(of_http(http))
     text = "\n".join([
         f"# Measured\n\nBy `tests/benchmarks/run --rounds {options.rounds}`, {os.cpu_count()} cores, "
         f"Python {sys.version.split()[0]}. Medians; ratios are medians of the rounds' ratios.\n",

@@ -24,6 +24,7 @@ from pacs import (
 )
 from test_properties import EDITS, MANY, SOME
 
+from negotiate_wsgi.wire import groups
 from negotiate_wsgi.wire.pac import MAX_BUFFER, LogonInfo, PacError, UpnDnsInfo, Wanted
 from negotiate_wsgi.wire.sids import name_of_sid, sid_from_bytes, sid_from_text
 
@@ -61,6 +62,14 @@ def test_which_groups_they_are_in():
     assert which(WHOLE, **ALL) == ALL.keys()
     assert which(WHOLE, staff=f"{DOMAIN}-1200", admins=f"{DOMAIN}-512") == {"staff"}
     assert which(WHOLE) == set()
+
+
+def test_a_machine_of_another_byte_order_finds_the_same(monkeypatch):
+    found = LogonInfo.of(WHOLE)
+    monkeypatch.setattr(groups, "_IS_LITTLE_ENDIAN", False)
+    monkeypatch.setattr(groups, "memoryview", None, raising=False)
+    assert [str(sid) for sid in found.sids()] == list(ALL.values())
+    assert found.which_of(Wanted(ALL)) == ALL.keys()
 
 
 def test_two_names_of_one_group():

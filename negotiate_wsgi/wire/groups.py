@@ -1,15 +1,16 @@
 """Which groups of a PAC count, and which of them does somebody ask for?
 
-Asking costs one unpacking of a user's memberships and one intersection of sets: no SID
-is made of a group that nobody asked for.
+Asking costs one unpacking of a user's memberships and one intersection of sets, all of
+it in C: a thousand groups are no rarity. No SID is made of a group that nobody asked for.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 
-from negotiate_wsgi.wire.sids import sid_from_text
+from negotiate_wsgi.wire.sids import sid_from_text, sid_of
 
 #: GROUP_MEMBERSHIP (MS-PAC section 2.2.2): a RID and its attributes.
 MEMBERSHIP = struct.Struct("<II")
@@ -17,6 +18,8 @@ MEMBERSHIP = struct.Struct("<II")
 # Attributes of a membership and of an extra SID (MS-PAC section 2.2.1).
 ENABLED = 0x4
 _DENY_ONLY = 0x10
+
+_IS_LITTLE_ENDIAN = sys.byteorder == "little"
 
 
 class Wanted:
@@ -26,41 +29,50 @@ class Wanted:
         where one is not a SID.
     """
 
-    __slots__ = ("_by_domain", "_by_sid")
+    __slots__ = ("_names", "_rids")
 
     def __init__(self, groups: Mapping[str, str]) -> None:
-        self._by_sid: dict[bytes, set[str]] = {}
-        self._by_domain: dict[bytes, dict[int, set[str]]] = {}
+        self._names: dict[bytes, set[str]] = {}  # by SID
+        self._rids: dict[bytes, set[int]] = {}  # of each domain
         for name, text in groups.items():
             sid = sid_from_text(text)
-            names = self._by_sid.setdefault(sid.value, set())
-            names.add(name)
-            self._by_domain.setdefault(sid.domain, {})[sid.rid] = names
+            self._names.setdefault(sid.value, set()).add(name)
+            self._rids.setdefault(sid.domain, set()).add(sid.rid)
 
     def among_sids(self, sids: Iterable[bytes]) -> set[str]:
-        """The names of those groups whose SID is one of *sids*."""
-        found = self._by_sid.keys() & sids
-        return set().union(*(self._by_sid[sid] for sid in found))
+        """The names of those groups whose SID has one of these values."""
+        return {name for sid in sids for name in self._names.get(sid, ())}
 
     def among_memberships(self, domain: bytes, memberships: bytes) -> set[str]:
         """The names of those groups of *domain* that *memberships* has."""
-        names = self._by_domain.get(domain)
-        if names is None:
+        rids = self._rids.get(domain)
+        if not rids:
             return set()
-        found = names.keys() & enabled(memberships)
-        return set().union(*(names[rid] for rid in found))
+        found = rids.intersection(enabled(memberships))
+        return self.among_sids(sid_of(domain, rid).value for rid in found)
 
 
-def enabled(memberships: bytes) -> tuple[int, ...]:
+def enabled(memberships: bytes) -> Sequence[int]:
     """The RIDs of those groups that count."""
-    numbers = struct.unpack(f"<{len(memberships) // 4}I", memberships)
-    rids = numbers[::2]
-    attributes = numbers[1::2]
-    if all(map(counts, set(attributes))):  # as they do in nearly every PAC
+    rids = _every_other(memberships)
+    # The bits in question are in the lowest byte. Nearly every PAC has no others.
+    if not memberships[4::8].translate(None, _COUNTS):
         return rids
-    both = zip(rids, attributes, strict=True)
-    return tuple(rid for rid, attribute in both if counts(attribute))
+    attributes = memberships[4::8]
+    return [rid for rid, each in zip(rids, attributes, strict=True) if counts(each)]
 
 
 def counts(attributes: int) -> bool:
+    """Whether somebody is in a group with these attributes."""
     return attributes & (ENABLED | _DENY_ONLY) == ENABLED
+
+
+#: All lowest bytes of attributes with which a group counts.
+_COUNTS = bytes(each for each in range(256) if counts(each))
+
+
+def _every_other(memberships: bytes) -> Sequence[int]:
+    """The first number of each pair, of 32 bits, the lowest byte first."""
+    if _IS_LITTLE_ENDIAN:  # what takes a third of the time
+        return memoryview(memberships).cast("I")[::2].tolist()
+    return struct.unpack(f"<{len(memberships) // 4}I", memberships)[::2]

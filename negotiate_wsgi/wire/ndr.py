@@ -9,6 +9,7 @@ before anything is made of it.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from typing import Any
 
 from negotiate_wsgi.wire.sids import MAX_SUB_AUTHORITIES
@@ -51,16 +52,23 @@ class NdrReader:
         self._at += layout.size
         return numbers
 
-    def text(self, size: int, pointer: int) -> bytes:
-        """What an RPC_UNICODE_STRING of *size* bytes points to: UTF-16, not decoded."""
-        if not pointer:
-            if size:
+    def texts(self, sizes: Iterable[int], pointers: Iterable[int]) -> list[bytes]:
+        """What some RPC_UNICODE_STRINGs point to: UTF-16, not decoded.
+
+        :param sizes: how many bytes each has.
+        """
+        found = []
+        for size, pointer in zip(sizes, pointers, strict=True):
+            if pointer:
+                room, offset, length = self.unpack(_TEXT)
+                if offset or length > room or length * 2 != size:
+                    raise NdrError("a text of two lengths")
+                found.append(self._take(size))
+            elif size:
                 raise NdrError("a text without a pointer")
-            return b""
-        room, offset, length = self.unpack(_TEXT)
-        if offset or length > room or length * 2 != size:
-            raise NdrError("a text of two lengths")
-        return self._take(size)
+            else:
+                found.append(b"")
+        return found
 
     def array(self, count: int, pointer: int, size: int) -> bytes:
         """What a pointer to an array of *count* elements, of *size* bytes each, points

@@ -135,9 +135,9 @@ def _read_logon_info(reader: NdrReader) -> LogonInfo:
     if not pointer or not domain_pointer:
         raise PacError("logon-info: nobody in it")
 
-    account = _account(_read_texts(reader, names)[0])
+    account = _account(reader.texts(names[::2], names[1::2])[0])
     memberships = reader.array(group_count, groups, MEMBERSHIP.size)
-    _read_texts(reader, domain_names)
+    reader.texts(domain_names[::2], domain_names[1::2])
     domain = _domain(reader.sid())
     extra_sids = _read_extra_sids(reader, sid_count, sids)
     resource_domain = _domain(reader.sid()) if resource_pointer else b""
@@ -169,11 +169,6 @@ def _first_of(extra_sids: list[tuple[bytes, int]]) -> Sid:
         raise PacError("logon-info: no SID of the user")
     value, _ = extra_sids.pop(0)
     return Sid(value)
-
-
-def _read_texts(reader: NdrReader, strings: list[int]) -> list[bytes]:
-    sizes_and_pointers = zip(strings[::2], strings[1::2], strict=True)
-    return [reader.text(size, pointer) for size, pointer in sizes_and_pointers]
 
 
 def _read_extra_sids(

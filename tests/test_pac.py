@@ -37,9 +37,9 @@ WHOLE = logon_info(
 ALL = {
     "primary": f"{DOMAIN}-513",
     "own": f"{DOMAIN}-1200",
+    "resource": f"{RESOURCE}-1400",
     "asserted": ASSERTED,
     "other": f"{OTHER}-1300",
-    "resource": f"{RESOURCE}-1400",
 }
 
 

@@ -42,8 +42,8 @@ def expected_of(said):
     groups = [f"{said['domain']}-{rid}" for rid in enabled(said["groups"])]
     if said["primary"]:
         groups.insert(0, f"{said['domain']}-{said['primary']}")
-    groups += enabled(extra)
     groups += [f"{said['resource_domain']}-{rid}" for rid in enabled(resource)]
+    groups += enabled(extra)
     return user, list(dict.fromkeys(groups))
 
 

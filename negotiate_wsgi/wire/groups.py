@@ -10,7 +10,7 @@ import struct
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 
-from negotiate_wsgi.wire.sids import sid_from_text, sid_of
+from negotiate_wsgi.wire.sids import sid_from_text
 
 #: GROUP_MEMBERSHIP (MS-PAC section 2.2.2): a RID and its attributes.
 MEMBERSHIP = struct.Struct("<II")
@@ -29,15 +29,17 @@ class Wanted:
         where one is not a SID.
     """
 
-    __slots__ = ("_names", "_rids")
+    __slots__ = ("_names", "_names_in", "_rids_in")
 
     def __init__(self, groups: Mapping[str, str]) -> None:
         self._names: dict[bytes, set[str]] = {}  # by SID
-        self._rids: dict[bytes, set[int]] = {}  # of each domain
+        self._names_in: dict[bytes, dict[int, set[str]]] = {}  # by domain and RID
         for name, text in groups.items():
             sid = sid_from_text(text)
-            self._names.setdefault(sid.value, set()).add(name)
-            self._rids.setdefault(sid.domain, set()).add(sid.rid)
+            names = self._names.setdefault(sid.value, set())
+            names.add(name)
+            self._names_in.setdefault(sid.domain, {})[sid.rid] = names
+        self._rids_in = {domain: set(rids) for domain, rids in self._names_in.items()}
 
     def among_sids(self, sids: Iterable[bytes]) -> set[str]:
         """The names of those groups whose SID has one of these values."""
@@ -45,11 +47,12 @@ class Wanted:
 
     def among_memberships(self, domain: bytes, memberships: bytes) -> set[str]:
         """The names of those groups of *domain* that *memberships* has."""
-        rids = self._rids.get(domain)
+        rids = self._rids_in.get(domain)
         if not rids:
             return set()
+        names = self._names_in[domain]
         found = rids.intersection(enabled(memberships))
-        return self.among_sids(sid_of(domain, rid).value for rid in found)
+        return {name for rid in found for name in names[rid]}
 
 
 def enabled(memberships: bytes) -> Sequence[int]:

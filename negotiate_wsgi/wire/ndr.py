@@ -9,7 +9,7 @@ before anything is made of it.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 from negotiate_wsgi.wire.sids import MAX_SUB_AUTHORITIES
@@ -27,61 +27,71 @@ class NdrError(ValueError):
 class NdrReader:
     """Reads one object from its beginning. Raises `NdrError` where something else is
     there.
+
+    Most of its time goes to calls of Python's, so the eight texts are read in one.
     """
 
-    __slots__ = ("_at", "_content")
+    __slots__ = ("_at", "_content", "_end")
 
     def __init__(self, blob: bytes) -> None:
         self._content = blob
+        self._end = len(blob)
         self._at = 0
         version, order, header, size = self.unpack(_HEADERS)
         # Windows and Samba write little-endian on every machine.
         if (version, order, header) != (1, 0x10, 8):
             raise NdrError("not type serialization version 1, little-endian")
-        if size > len(blob) - self._at:
+        end = self._at + size
+        if end > self._end:
             raise NdrError("cut off")
-        self._content = blob[self._at : self._at + size]
-        self._at = 0
+        self._end = end
 
     def unpack(self, layout: struct.Struct) -> tuple[Any, ...]:
         """Numbers that stand here."""
-        try:
-            numbers = layout.unpack_from(self._content, self._at)
-        except struct.error:
-            raise NdrError("cut off") from None
-        self._at += layout.size
-        return numbers
+        begin = self._at
+        self._at = begin + layout.size
+        if self._at > self._end:
+            raise NdrError("cut off")
+        return layout.unpack_from(self._content, begin)
 
-    def texts(self, sizes: Iterable[int], pointers: Iterable[int]) -> list[bytes]:
+    def texts(self, strings: Sequence[int]) -> list[bytes]:
         """What some RPC_UNICODE_STRINGs point to: UTF-16, not decoded.
 
-        :param sizes: how many bytes each has.
+        :param strings: the size in bytes of each and its pointer, one after the other.
         """
         found = []
-        for size, pointer in zip(sizes, pointers, strict=True):
-            if pointer:
-                room, offset, length = self.unpack(_TEXT)
-                if offset or length > room or length * 2 != size:
-                    raise NdrError("a text of two lengths")
-                found.append(self._take(size))
-            elif size:
-                raise NdrError("a text without a pointer")
-            else:
+        content = self._content
+        at = self._at
+        for size, pointer in zip(strings[::2], strings[1::2], strict=True):
+            if not pointer:
+                if size:
+                    raise NdrError("a text without a pointer")
                 found.append(b"")
+                continue
+            begin = at + _TEXT.size
+            end = begin + size
+            if end > self._end:
+                raise NdrError("cut off")
+            room, offset, length = _TEXT.unpack_from(content, at)
+            if offset or length > room or length * 2 != size:
+                raise NdrError("a text of two lengths")
+            found.append(content[begin:end])
+            at = end + -end % 4  # whatever follows is aligned
+        self._at = at
         return found
 
     def array(self, count: int, pointer: int, size: int) -> bytes:
         """What a pointer to an array of *count* elements, of *size* bytes each, points
         to.
         """
-        if not pointer:
-            if count:
-                raise NdrError("an array without a pointer")
-            return b""
-        (elements,) = self.unpack(_COUNT)
-        if elements != count:
-            raise NdrError("an array of two lengths")
-        return self._take(count * size)
+        if pointer:
+            (elements,) = self.unpack(_COUNT)
+            if elements != count:
+                raise NdrError("an array of two lengths")
+            return self._take(count * size)
+        if count:
+            raise NdrError("an array without a pointer")
+        return b""
 
     def sid(self) -> bytes:
         """What a pointer to a SID points to (MS-DTYP section 2.4.2.3): the value of a
@@ -95,9 +105,10 @@ class NdrReader:
         return self._take(6 + 4 * count)
 
     def _take(self, size: int) -> bytes:
-        end = self._at + size
-        if end > len(self._content):
+        """Bytes that stand here: a multiple of 4, so that what follows is aligned."""
+        begin = self._at
+        end = begin + size
+        if end > self._end:
             raise NdrError("cut off")
-        taken = self._content[self._at : end]
-        self._at = end + -end % 4  # whatever follows is aligned
-        return taken
+        self._at = end
+        return self._content[begin:end]

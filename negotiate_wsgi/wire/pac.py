@@ -22,16 +22,23 @@ MAX_BUFFER = 64 * 1024
 
 _MAX_ACCOUNT = 256  # characters of a sAMAccountName (MS-ADA3)
 
-# KERB_VALIDATION_INFO in four parts (MS-PAC section 2.5). An RPC_UNICODE_STRING is its
-# size in bytes, its room and a pointer.
-_NAMES = struct.Struct("<I48x" + "H2xI" * 6)  # EffectiveName, ..., HomeDirectoryDrive
-_GROUPS = struct.Struct("<4xIIIII")  # UserId, ..., UserFlags
-_DOMAIN = struct.Struct("<16x" + "H2xI" * 2 + "I")  # LogonServer, ..., LogonDomainId
-_OTHERS = struct.Struct("<40xIIIII")  # SidCount, ..., ResourceGroupIds
+# KERB_VALIDATION_INFO (MS-PAC section 2.5), behind a pointer to it. An RPC_UNICODE_STRING
+# is its size in bytes, its room and a pointer.
+_STRING = "H2xI"
+_FIXED = struct.Struct(
+    "<I48x"
+    + _STRING * 6  # EffectiveName, ..., HomeDirectoryDrive
+    + "4xIIIII16x"  # UserId, PrimaryGroupId, GroupCount, GroupIds, UserFlags
+    + _STRING * 2  # LogonServer, LogonDomainName
+    + "I40x"  # LogonDomainId
+    + "IIIII"  # SidCount, ..., ResourceGroupIds
+)
 
 # UserFlags D and H. Without them there must be no extra SIDs and no resource groups.
 _HAS_EXTRA_SIDS = 0x20
 _HAS_RESOURCE_GROUPS = 0x200
+
+_EXTRA_SID = struct.Struct("<II")  # KERB_SID_AND_ATTRIBUTES (MS-PAC section 2.2.1)
 
 # UPN_DNS_INFO (MS-PAC section 2.10): sizes and places of what follows, and flag S.
 _UPN = struct.Struct("<HHHHI")
@@ -57,11 +64,9 @@ class LogonInfo:
 
     account: str
     sid: Sid
-    _domain: bytes = field(repr=False)
-    _memberships: bytes = field(repr=False)  # the primary group's is made here
+    # A domain and GROUP_MEMBERSHIPs in it: the user's own domain, and the resources'.
+    _memberships: tuple[tuple[bytes, bytes], ...] = field(repr=False)
     _extra_sids: tuple[bytes, ...] = field(repr=False)
-    _resource_domain: bytes = field(repr=False)
-    _resource_memberships: bytes = field(repr=False)
 
     @classmethod
     def of(cls, blob: bytes) -> LogonInfo:
@@ -77,23 +82,20 @@ class LogonInfo:
 
     def sids(self) -> list[Sid]:
         """The SIDs of all groups that count, each once: the primary group, others of
-        the user's domain, extra SIDs, resource groups.
+        the user's domain, resource groups, extra SIDs.
         """
-        own = [sid_of(self._domain, rid) for rid in enabled(self._memberships)]
-        extra = [Sid(value) for value in self._extra_sids]
-        resource = [
-            sid_of(self._resource_domain, rid)
-            for rid in enabled(self._resource_memberships)
+        groups = [
+            sid_of(domain, rid)
+            for domain, memberships in self._memberships
+            for rid in enabled(memberships)
         ]
-        return list(dict.fromkeys([*own, *extra, *resource]))
+        return list(dict.fromkeys([*groups, *map(Sid, self._extra_sids)]))
 
     def which_of(self, wanted: Wanted) -> frozenset[str]:
         """The names of those *wanted* groups that the user is in."""
         names = wanted.among_sids(self._extra_sids)
-        names |= wanted.among_memberships(self._domain, self._memberships)
-        names |= wanted.among_memberships(
-            self._resource_domain, self._resource_memberships
-        )
+        for domain, memberships in self._memberships:
+            names |= wanted.among_memberships(domain, memberships)
         return frozenset(names)
 
 
@@ -126,18 +128,17 @@ class UpnDnsInfo:
 
 
 def _read_logon_info(reader: NdrReader) -> LogonInfo:
-    pointer, *names = reader.unpack(_NAMES)
-    user, primary, group_count, groups, flags = reader.unpack(_GROUPS)
-    *domain_names, domain_pointer = reader.unpack(_DOMAIN)
-    sid_count, sids, resource_pointer, resource_count, resources = reader.unpack(
-        _OTHERS
-    )
+    fixed = reader.unpack(_FIXED)
+    pointer, *names = fixed[:13]
+    user, primary, group_count, groups, flags = fixed[13:18]
+    *domain_names, domain_pointer = fixed[18:23]
+    sid_count, sids, resource_pointer, resource_count, resources = fixed[23:]
     if not pointer or not domain_pointer:
         raise PacError("logon-info: nobody in it")
 
-    account = _account(reader.texts(names[::2], names[1::2])[0])
+    account = _account(reader.texts(names)[0])
     memberships = reader.array(group_count, groups, MEMBERSHIP.size)
-    reader.texts(domain_names[::2], domain_names[1::2])
+    reader.texts(domain_names)
     domain = _domain(reader.sid())
     extra_sids = _read_extra_sids(reader, sid_count, sids)
     resource_domain = _domain(reader.sid()) if resource_pointer else b""
@@ -145,22 +146,16 @@ def _read_logon_info(reader: NdrReader) -> LogonInfo:
     if resource_memberships and not resource_domain:
         raise PacError("logon-info: resource groups of no domain")
 
-    if primary:
-        memberships = MEMBERSHIP.pack(primary, ENABLED) + memberships
     if not flags & _HAS_EXTRA_SIDS:
         extra_sids = []
-    if not flags & _HAS_RESOURCE_GROUPS:
-        resource_memberships = b""
     sid = sid_of(domain, user) if user else _first_of(extra_sids)
-    return LogonInfo(
-        account,
-        sid,
-        domain,
-        memberships,
-        tuple(value for value, attributes in extra_sids if counts(attributes)),
-        resource_domain,
-        resource_memberships,
-    )
+    if primary:
+        memberships = MEMBERSHIP.pack(primary, ENABLED) + memberships
+    all_memberships = [(domain, memberships)]
+    if flags & _HAS_RESOURCE_GROUPS:
+        all_memberships.append((resource_domain, resource_memberships))
+    counted = tuple(value for value, attributes in extra_sids if counts(attributes))
+    return LogonInfo(account, sid, tuple(all_memberships), counted)
 
 
 def _first_of(extra_sids: list[tuple[bytes, int]]) -> Sid:
@@ -174,9 +169,11 @@ def _first_of(extra_sids: list[tuple[bytes, int]]) -> Sid:
 def _read_extra_sids(
     reader: NdrReader, count: int, pointer: int
 ) -> list[tuple[bytes, int]]:
-    """KERB_SID_AND_ATTRIBUTES (MS-PAC section 2.2.1)."""
+    """What ExtraSids points to: SIDs, as the values of `Sid`, and attributes."""
     found = []
-    for each, attributes in struct.iter_unpack("<II", reader.array(count, pointer, 8)):
+    for each, attributes in _EXTRA_SID.iter_unpack(
+        reader.array(count, pointer, _EXTRA_SID.size)
+    ):
         if not each:
             raise PacError("logon-info: an extra SID that is null")
         found.append((reader.sid(), attributes))

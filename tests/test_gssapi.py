@@ -1,5 +1,6 @@
 """What is peculiar to the gssapi acceptor: keytabs of its own, the ticket's end, no binding."""
 
+import base64
 import gc
 import os
 import re
@@ -120,6 +121,30 @@ def test_a_damaged_krb5_conf_is_our_fault(realm, tmp_path, monkeypatch):
             each.accept(token)
     monkeypatch.undo()
     assert isinstance(acceptor.accept(token), Accepted)
+
+
+def test_a_krb5_conf_that_is_damaged_at_the_start_is_our_fault_until_it_is_repaired(
+    realm, tmp_path
+):
+    conf = tmp_path / "krb5.conf"
+    conf.write_text("[realms\n")
+    program = (
+        "import base64, os, shutil, sys\n"
+        "from negotiate_wsgi import AcceptorError, GssapiAcceptor\n"
+        "acceptor, token = GssapiAcceptor(), base64.b64decode(sys.argv[1])\n"
+        "try: acceptor.accept(token)\n"
+        "except AcceptorError as fault: print(fault.reason)\n"
+        "shutil.copy(sys.argv[2], os.environ['KRB5_CONFIG'])\n"
+        "print(acceptor.accept(token).identity.principal)\n"
+    )
+    token = base64.b64encode(realm.token()).decode()
+    said = subprocess.run(
+        [sys.executable, "-c", program, token, os.environ["KRB5_CONFIG"]],
+        env={**os.environ, "KRB5_CONFIG": str(conf)}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert said.stdout.split() == ["krb5-conf-unusable", "alice@EXAMPLE.TEST"], (
+        said.stderr
+    )
 
 
 def test_without_the_binding_it_says_what_to_install():

@@ -4,6 +4,7 @@ to be.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 from collections.abc import Iterable, Iterator
@@ -86,7 +87,9 @@ class Library:
         # libkrb5 shares a parsed krb5.conf only while some context lives, and each
         # accept makes and frees its own. A changed file is still seen by the next
         # accept.
-        self._pinned = krb5.init_context()
+        self._pinned: Any = None
+        with contextlib.suppress(krb5.Krb5Error):  # Each token tells of that.
+            self._pinned = krb5.init_context()
 
     def default_keytab(self) -> str:
         return str(self._krb5.kt_default_name(self.context()).decode())
@@ -94,9 +97,12 @@ class Library:
     def context(self) -> Any:
         """One's own: no two threads may use one at a time. Raises `AcceptorError`."""
         try:
-            return self._krb5.init_context()
+            context = self._krb5.init_context()
+            if self._pinned is None:  # It was damaged when the process started.
+                self._pinned = self._krb5.init_context()
         except self._krb5.Krb5Error:
             raise krb5_conf_fault() from None
+        return context
 
     def read_keys(self, path: str, version: tuple[object, ...], target: Target) -> Keys:
         """The keys in the keytab at *path*. Raises `AcceptorError` if none of them is

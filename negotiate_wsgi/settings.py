@@ -23,6 +23,8 @@ _PREFIX = "NEGOTIATE_"
 _LOG_FORMAT = "%(asctime)s %(levelname)s [%(process)d] %(name)s: %(message)s"
 _KEYS = {"service", "hostname", "keytab"}
 _OF_GSSAPI = {"active_directory", "group_sids"}
+_ASK_WHO_MAY_COME_IN = {"groups", "users", "authorize"}
+_logger = logging.getLogger("negotiate_wsgi")
 
 
 def protect(app: WSGIApplication | str, **settings: Any) -> NegotiateMiddleware:
@@ -118,6 +120,13 @@ def _protect(
     guarded = NegotiateMiddleware(_import_app(spell("app"), app), **options)
     # After the app has been imported, which may configure the log, or switch ours off.
     _show_the_log(spell("log_level"), settings.get("log_level"))
+    if "group_sids" in settings and not _ASK_WHO_MAY_COME_IN & settings.keys():
+        _logger.warning(
+            "%s names groups, and nothing says that only their members may come in: "
+            "everybody may, unless the application asks. Write %s=...",
+            spell("group_sids"),
+            spell("groups"),
+        )
     return guarded
 
 
@@ -136,7 +145,7 @@ def _show_the_log(name: str, level: str | int | None) -> None:
     wanted = str(level or "INFO").strip().upper()
     if wanted not in levels:
         raise ConfigurationError(f"{name}={level!r}: write one of {', '.join(levels)}")
-    logger = logging.getLogger("negotiate_wsgi")
+    logger = _logger
     logger.disabled = False  # as logging.config leaves loggers that it does not know
     if level is None and logger.hasHandlers():
         return

@@ -65,6 +65,9 @@ class PretendRealm:
     with a key that this object alone has: nobody signs on to a server that was left
     with a realm like this.
 
+    It knows every group: that the names of ``groups=`` are those of the site's acceptor
+    is found out by that acceptor alone, when the site starts.
+
     :param spn: of the service that the tickets are for.
     """
 

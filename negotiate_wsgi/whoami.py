@@ -15,6 +15,7 @@ from negotiate_wsgi.acceptors.protocol import Accepted
 from negotiate_wsgi.acceptors.target import KeytabAcceptor, Target, Verdict
 from negotiate_wsgi.doctor.setup import host_of
 from negotiate_wsgi.exceptions import AcceptorError, ConfigurationError, NegotiateError
+from negotiate_wsgi.identity import Identity
 from negotiate_wsgi.request.environ import VERDICT, get_identity, get_refusal
 from negotiate_wsgi.settings import from_environ
 from negotiate_wsgi.wire.authorization import write_token
@@ -42,6 +43,9 @@ _CANNOT_READ_IT = (
 _NONE = (
     "nothing: the ticket has no PAC that can be verified. Active Directory and Samba "
     "send one, MIT's KDC does not"
+)
+_OF_A_SESSION = (
+    "only a ticket says: delete the session's cookie and load this page again"
 )
 _NAMES = (
     "a PAC has none. See Get-ADGroup -Identity SID or whoami /groups on Windows, and "
@@ -78,6 +82,8 @@ def pac_of(environ: WSGIEnvironment) -> Rows:
     accepted.
     """
     verdict = environ.get(VERDICT)
+    if isinstance(verdict, Identity):
+        return [(_IN_THE_PAC, _OF_A_SESSION)]
     if not isinstance(verdict, Verdict) or not isinstance(verdict.result, Accepted):
         return []
     if verdict.result.sids is None:

@@ -3,8 +3,17 @@
 import struct
 
 import pytest
+from helpers import app
+from sites import WsgiSite
 
-from negotiate_wsgi import ConfigurationError, GssapiAcceptor, Identity, Reason, Refused
+from negotiate_wsgi import (
+    ConfigurationError,
+    GssapiAcceptor,
+    Identity,
+    NegotiateMiddleware,
+    Reason,
+    Refused,
+)
 from negotiate_wsgi.acceptors.attributes import Attributes, sids_of
 from negotiate_wsgi.acceptors.target import Verdict
 from negotiate_wsgi.request.session import audience_of
@@ -120,3 +129,12 @@ def test_what_one_acceptor_found_says_nothing_to_one_that_names_users_otherwise(
     assert verdict.as_seen_by(other) is None
     assert audience_of(one) == audience_of(same)
     assert audience_of(one) != audience_of(other)
+
+
+def test_a_token_that_a_layer_with_another_acceptor_has_judged_says_so(realm, caplog):
+    inner = NegotiateMiddleware(app, acceptor=GssapiAcceptor(groups=GROUPS))
+    outer = NegotiateMiddleware(inner, acceptor=GssapiAcceptor())
+    answer = WsgiSite(outer).request("/", realm.authorization())
+    assert answer.status == 401
+    assert "replayed" in answer.text
+    assert "a layer of ours above, whose acceptor is another one" in caplog.text

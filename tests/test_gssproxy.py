@@ -27,6 +27,7 @@ for line in sys.stdin:
         continue
     if isinstance(result, Accepted):
         who = result.identity
+        assert result.expiry is None or result.expiry() > 0  # asked for by a session
         print("accepted", who.principal, who.spn, sep="|", flush=True)
     else:
         print(result.reason, result.spn, result.detail, sep="|", flush=True)

@@ -82,6 +82,11 @@ def test_no_users_and_no_groups_is_nobody(nobody):
     assert Policy.of(**nobody).objection(STAFF) is not None
 
 
+def test_what_can_be_read_only_once_is_read_once():
+    policy = Policy.of(users=(user for user in ["alice@EXAMPLE.TEST"]))
+    assert policy.objection(ALICE) is None
+
+
 def test_realms_are_asked_before_users_and_authorize_after_them():
     asked = []
     policy = Policy.of(["OTHER"], users=["alice@EXAMPLE.TEST"])

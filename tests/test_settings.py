@@ -154,6 +154,22 @@ def test_active_directory_in_words():
             from_environ(environ | {name: value})
 
 
+def test_groups_that_nobody_is_asked_for_are_a_warning(caplog):
+    settings = {"acceptor": "gssapi", "group_sids": SIDS}
+    protect("mounted:app", **settings)
+    [record] = caplog.records
+    assert record.levelname == "WARNING"
+    assert "everybody may" in record.getMessage()
+    caplog.clear()
+    for asked in (
+        {"groups": "staff"},
+        {"users": "a@B"},
+        {"authorize": "mounted:nobody"},
+    ):
+        protect("mounted:app", **settings, **asked)
+    assert caplog.records == []
+
+
 @pytest.mark.parametrize(
     ("settings", "status"),
     [

@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -210,13 +211,15 @@ class Library:
         return self.name(asked.target_name)
 
     def end_of_ticket(self, context: Any) -> float:
-        """In seconds since the epoch. Once for each context, which is of no more use
-        then.
+        """In seconds since the epoch. Once for each context, which is used up then.
 
-        Not the lifetime that GSSAPI tells, because krb5 adds the tolerated clock skew
-        to that.
+        Not GSSAPI's lifetime, to which krb5 adds the tolerated clock skew. Infinite
+        where gssproxy has the context, and does not tell.
         """
-        lucid = self._raw.krb5_export_lucid_sec_context(context, 1)
+        try:
+            lucid = self._raw.krb5_export_lucid_sec_context(context, 1)
+        except self._raw.GSSError:
+            return math.inf
         return float(lucid.endtime)  # type: ignore[attr-defined]
 
 

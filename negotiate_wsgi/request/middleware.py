@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from negotiate_wsgi.acceptors.protocol import Acceptor
@@ -145,7 +146,7 @@ class NegotiateMiddleware:
         self._acceptor = _choose_acceptor(acceptor, service, hostname, keytab)
         self._is_required = as_question(required)
         self._policy = Policy.of(realms, users, groups, authorize)
-        _check_groups(groups, self._acceptor)
+        _check_groups(self._policy.groups, self._acceptor)
         self._strip_realm = strip_realm
         self._user_key = keys.key_of_header(user_header)
         self._session = None
@@ -205,6 +206,7 @@ class NegotiateMiddleware:
             if result:
                 is_news = result is not earlier.result
                 return Verdict(credential, self._acceptor, result, is_news)
+            return _judged_again(_judge(credential, self._acceptor))
         return _judge(credential, self._acceptor)
 
     def _ask_the_policy(
@@ -294,6 +296,15 @@ def _judge(credential: Credential, acceptor: Acceptor) -> Verdict:
     finally:
         del token
     return Verdict(credential, acceptor, result)
+
+
+def _judged_again(verdict: Verdict) -> Verdict:
+    """*verdict* on a token that a layer of ours above has judged with another acceptor."""
+    result = verdict.result
+    if isinstance(result, Refusal) and result.reason is Reason.REPLAYED:
+        detail = "by a layer of ours above, whose acceptor is another one: share one"
+        verdict.result = replace(result, detail=detail)
+    return verdict
 
 
 def _clear_locals(bug: BaseException | None) -> None:

@@ -40,7 +40,8 @@ class Policy:
         authorize: Authorize | None = None,
     ) -> Policy:
         """Validate the options. Raises `ConfigurationError`."""
-        for user in _names("users", users) or ():
+        named = _names("users", users)
+        for user in named or ():
             if not Identity(user).realm:
                 raise ConfigurationError(
                     f"users= has {user!r}: write the principal with its realm, "
@@ -54,7 +55,7 @@ class Policy:
             )
         return cls(
             _names("realms", realms),
-            _names("users", users),
+            named,
             _names("groups", groups),
             authorize,
         )
@@ -86,7 +87,7 @@ class Policy:
     def _not_named(self, identity: Identity) -> Refusal:
         if self.groups is None:
             return refusal_of(identity, Reason.USER_NOT_ALLOWED)
-        groups = " or ".join(sorted(self.groups))
+        groups = " or ".join(sorted(self.groups)) or "any group, for groups= is empty"
         return refusal_of(identity, Reason.GROUP_MISSING, f"not in {groups}")
 
 
@@ -101,10 +102,11 @@ def _names(option: str, names: Collection[str] | None) -> frozenset[str] | None:
         return None
     if isinstance(names, str):
         raise ConfigurationError(f"{option}={names!r}: write a collection, [{names!r}]")
-    for name in names:
+    found = frozenset(names)
+    for name in found:
         if not isinstance(name, str):
             raise ConfigurationError(f"{option}= has {name!r}: write texts alone")
-    return frozenset(names)
+    return found
 
 
 def is_yes(name: str, answer: object) -> bool:

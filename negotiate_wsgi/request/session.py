@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import logging
 import re
 import time
 from collections.abc import Callable, Iterable
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
     Headers = list[tuple[str, str]]
+
+_logger = logging.getLogger("negotiate_wsgi")
 
 _KEY_SIZE = 32  # bytes: RFC 2104 section 3 wants a key as long as the hash
 _COOKIE_SIZE = 4096  # bytes: RFC 6265 section 6.1, what a browser keeps at least
@@ -140,6 +143,8 @@ def audience_of(acceptor: Acceptor) -> str:
 class Sessions:
     """The sessions of one audience."""
 
+    _has_warned = False
+
     def __init__(self, cookie: SessionCookie, audience: str) -> None:
         self._cookie = cookie
         self._signers = {
@@ -247,11 +252,16 @@ class Sessions:
             if seconds:
                 lines = [self._dump(environ, session.signed_on, seconds)]
         sent = [value for key, value in headers if key.lower() == "set-cookie"]
-        return [
-            line
-            for line in lines
-            if len(line) <= _COOKIE_SIZE and not _is_set(line, sent)
-        ]
+        lines = [line for line in lines if not _is_set(line, sent)]
+        fitting = [line for line in lines if len(line) <= _COOKIE_SIZE]
+        if len(fitting) < len(lines) and not self._has_warned:
+            self._has_warned = True
+            _logger.warning(
+                "a session would need a cookie of more than %d bytes, and there is none: "
+                "the user is in too many of the configured groups, or has a long name",
+                _COOKIE_SIZE,
+            )
+        return fitting
 
     def _deletions(self, environ: WSGIEnvironment) -> list[str]:
         """For each name that the request brought: the scheme may look another now."""
@@ -270,7 +280,7 @@ class Sessions:
         longest = self._cookie.max_age
         if expiry is None:
             return longest
-        return max(0, min(longest, int(expiry() - time.time())))
+        return max(0, int(min(longest, expiry() - time.time())))
 
     def _dump(
         self, environ: WSGIEnvironment, identity: Identity | None, seconds: int

@@ -151,9 +151,21 @@ def _show_the_log(name: str, level: str | int | None) -> None:
         return
     logger.setLevel(wanted)
     if not logger.hasHandlers():
-        handler = logging.StreamHandler()
+        handler = _Standby()
         handler.setFormatter(logging.Formatter(_LOG_FORMAT))
         logger.addHandler(handler)
+
+
+class _Standby(logging.StreamHandler):  # type: ignore[type-arg]
+    """Writes as long as nobody else does.
+
+    Some apps configure the root logger at the first request, as Radicale does. From
+    then on, each line would be there twice.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not logging.getLogger().handlers:
+            super().emit(record)
 
 
 def _taken(prefix: str, options: dict[str, Any]) -> dict[str, Any]:

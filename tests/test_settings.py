@@ -374,6 +374,23 @@ def test_an_administrator_sees_why_without_configuring_anything(level, before, s
         assert "malformed" not in said
 
 
+def test_no_line_is_there_twice_once_the_app_has_configured_its_log():
+    """Radicale does so at its first request."""
+    script = SIGN_ON.format(before="import logging") + (
+        "logging.basicConfig(format='the app: %(message)s')\n"
+        "environ = {'REQUEST_METHOD': 'GET', 'HTTP_AUTHORIZATION': 'Negotiate x'}\n"
+        "list(application(environ, lambda status, headers, exc_info=None: None))\n"
+    )
+    variables = {
+        "NEGOTIATE_APP": "mounted:app",
+        "NEGOTIATE_ACCEPTOR": "mounted:acceptor",
+    }
+    said = run(script, **variables).stderr
+    assert [reason for _, reason in LOGGED.findall(said)] == ["malformed", "accepted"]
+    assert said.count("the app: reason=") == 1
+    assert said.count("reason=") == 3, said
+
+
 @pytest.fixture
 def uwsgi(monkeypatch):
     """Starts uWSGI as an administrator would, with nothing but variables."""

@@ -121,13 +121,17 @@ def _protect(
     # After the app has been imported, which may configure the log, or switch ours off.
     _show_the_log(spell("log_level"), settings.get("log_level"))
     if "group_sids" in settings and not _ASK_WHO_MAY_COME_IN & settings.keys():
-        _logger.warning(
-            "%s names groups, and nothing says that only their members may come in: "
-            "everybody may, unless the application asks. Write %s=...",
-            spell("group_sids"),
-            spell("groups"),
-        )
+        _warn_that_everybody_may_come_in(spell)
     return guarded
+
+
+def _warn_that_everybody_may_come_in(spell: Callable[[str], str]) -> None:
+    _logger.warning(
+        "%s names groups, and nothing says that only their members may come in: "
+        "everybody may, unless the application asks. Write %s=...",
+        spell("group_sids"),
+        spell("groups"),
+    )
 
 
 def _gssapi_acceptor(options: dict[str, Any]) -> GssapiAcceptor:

@@ -14,6 +14,7 @@ import re
 import textwrap
 from collections.abc import Iterable
 from importlib import import_module
+from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
@@ -91,7 +92,7 @@ def options(name: str) -> str:
         if parameter.default is not parameter.empty:
             parts.append(f"Default: `{parameter.default!r}`  ")
         if target is NegotiateMiddleware and option in settings._READERS:
-            parts.append(f"As a variable: {_variable(option)}")
+            parts.append(f"As a variable: {{envvar}}`{_variable(option)}`")
         parts.append(f"\n{paragraphs[option]}\n")
     return "\n".join(parts)
 
@@ -132,14 +133,14 @@ def setting_words() -> str:
     """Each setting as a variable, with what may be written."""
     parts = []
     for name, reader in settings._READERS.items():
-        parts.append(
-            f"{_variable(name)}\n: {_KINDS[reader.__name__]}. {_meaning(name)}\n"
-        )
+        kind = _KINDS[reader.__name__]
+        text = f"{kind[0].upper()}{kind[1:]}. {_meaning(name)}"
+        parts.append(f"```{{envvar}} {_variable(name)}\n{text}\n```\n")
     return "\n".join(parts)
 
 
 def _variable(name: str) -> str:
-    return f"`{settings._PREFIX}{name.upper()}`"
+    return f"{settings._PREFIX}{name.upper()}"
 
 
 #: Where the settings with a prefix belong.
@@ -331,6 +332,14 @@ def _expand(app: Sphinx, docname: str, content: list[str]) -> None:
     content[0] = _ASKED.sub(_generate, content[0])
 
 
+def _pages_with_code(
+    app: Sphinx, env: Any, added: set[str], changed: set[str], removed: set[str]
+) -> list[str]:
+    """The code may have changed where the page has not."""
+    texts = {name: Path(env.doc2path(name)).read_text() for name in env.found_docs}
+    return [name for name, text in texts.items() if _ASKED.search(text)]
+
+
 def _mark_examples(
     app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]
 ) -> None:
@@ -393,6 +402,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.setup_extension("sphinx.ext.autodoc")
     app.add_role("generated", _name_role)
     app.connect("source-read", _expand)
+    app.connect("env-get-outdated", _pages_with_code)
     app.connect("autodoc-process-docstring", _mark_examples)
     app.connect("html-page-context", _let_it_be_scrolled)
     return {"parallel_read_safe": True}

@@ -25,6 +25,7 @@ from pacs import (
 from test_properties import EDITS, MANY, SOME
 
 from negotiate_wsgi.wire import groups
+from negotiate_wsgi.wire.ndr import NdrError, array_at, sid_at
 from negotiate_wsgi.wire.pac import MAX_BUFFER, LogonInfo, PacError, UpnDnsInfo, Wanted
 from negotiate_wsgi.wire.sids import name_of_sid, sid_from_bytes, sid_from_text
 
@@ -313,6 +314,15 @@ LIES = {
 def test_a_lie_is_refused(lie):
     with pytest.raises(PacError):
         LogonInfo.of(logon_info(**lie))
+
+
+def test_each_part_is_held_against_the_bytes_that_are_there():
+    assert array_at(array([(513, 7)]), 0, 1, POINTER, 8) == (array([(513, 7)])[4:], 12)
+    with pytest.raises(NdrError, match="cut off"):
+        array_at(array([(513, 7)], count=2), 0, 2, POINTER, 8)
+    assert sid_at(sid(ASSERTED), 0) == (packed_sid(ASSERTED)[2:], 16)
+    with pytest.raises(NdrError, match="cut off"):
+        sid_at(sid(ASSERTED)[:-1], 0)
 
 
 def test_longest_sids_are_read():

@@ -11,7 +11,15 @@ import struct
 from dataclasses import dataclass, field
 
 from negotiate_wsgi.wire.groups import ENABLED, MEMBERSHIP, Wanted, counts, enabled
-from negotiate_wsgi.wire.ndr import NdrError, NdrReader
+from negotiate_wsgi.wire.ndr import (
+    START,
+    NdrError,
+    array_at,
+    end_of_object,
+    sid_at,
+    skip_texts,
+    text_at,
+)
 from negotiate_wsgi.wire.sids import MAX_SUB_AUTHORITIES, Sid, sid_from_bytes, sid_of
 
 __all__ = ["LogonInfo", "PacError", "UpnDnsInfo", "Wanted"]
@@ -76,7 +84,9 @@ class LogonInfo:
         if len(blob) > MAX_BUFFER:
             raise PacError(f"more than {MAX_BUFFER} bytes")
         try:
-            return _read_logon_info(NdrReader(blob))
+            return _read_logon_info(blob)
+        except struct.error:
+            raise PacError("logon-info: cut off") from None
         except NdrError as fault:
             raise PacError(f"logon-info: {fault}") from None
 
@@ -127,23 +137,29 @@ class UpnDnsInfo:
             raise PacError("upn-dns-info: cut off") from None
 
 
-def _read_logon_info(reader: NdrReader) -> LogonInfo:
-    fixed = reader.unpack(_FIXED)
-    pointer, *names = fixed[:13]
+def _read_logon_info(blob: bytes) -> LogonInfo:
+    end = end_of_object(blob)
+    fixed = _FIXED.unpack_from(blob, START)
+    pointer, size, name, *names = fixed[:13]
     user, primary, group_count, groups, flags = fixed[13:18]
     *domain_names, domain_pointer = fixed[18:23]
     sid_count, sids, resource_pointer, resource_count, resources = fixed[23:]
     if not pointer or not domain_pointer:
         raise PacError("logon-info: nobody in it")
 
-    account = _account(reader.texts(names)[0])
-    memberships = reader.array(group_count, groups, MEMBERSHIP.size)
-    reader.texts(domain_names)
-    domain = _domain(reader.sid())
-    extra_sids = _read_extra_sids(reader, sid_count, sids)
-    resource_domain = _domain(reader.sid()) if resource_pointer else b""
-    resource_memberships = reader.array(resource_count, resources, MEMBERSHIP.size)
-    if resource_memberships and not resource_domain:
+    account, at = text_at(blob, START + _FIXED.size, size, name)
+    at = skip_texts(blob, at, names)
+    memberships, at = array_at(blob, at, group_count, groups, MEMBERSHIP.size)
+    at = skip_texts(blob, at, domain_names)
+    domain, at = sid_at(blob, at)
+    extra_sids, at = _extra_sids_at(blob, at, sid_count, sids)
+    resource_domain = b""
+    if resource_pointer:
+        resource_domain, at = sid_at(blob, at)
+    in_resource, at = array_at(blob, at, resource_count, resources, MEMBERSHIP.size)
+    if at > end:
+        raise PacError("logon-info: cut off")
+    if in_resource and not resource_domain:
         raise PacError("logon-info: resource groups of no domain")
 
     if not flags & _HAS_EXTRA_SIDS:
@@ -151,11 +167,11 @@ def _read_logon_info(reader: NdrReader) -> LogonInfo:
     sid = sid_of(domain, user) if user else _first_of(extra_sids)
     if primary:
         memberships = MEMBERSHIP.pack(primary, ENABLED) + memberships
-    all_memberships = [(domain, memberships)]
+    all_memberships = [(_domain(domain), memberships)]
     if flags & _HAS_RESOURCE_GROUPS:
-        all_memberships.append((resource_domain, resource_memberships))
+        all_memberships.append((_domain(resource_domain), in_resource))
     counted = tuple(value for value, attributes in extra_sids if counts(attributes))
-    return LogonInfo(account, sid, tuple(all_memberships), counted)
+    return LogonInfo(_account(account), sid, tuple(all_memberships), counted)
 
 
 def _first_of(extra_sids: list[tuple[bytes, int]]) -> Sid:
@@ -166,18 +182,18 @@ def _first_of(extra_sids: list[tuple[bytes, int]]) -> Sid:
     return Sid(value)
 
 
-def _read_extra_sids(
-    reader: NdrReader, count: int, pointer: int
-) -> list[tuple[bytes, int]]:
-    """What ExtraSids points to: SIDs, as the values of `Sid`, and attributes."""
+def _extra_sids_at(
+    blob: bytes, at: int, count: int, pointer: int
+) -> tuple[list[tuple[bytes, int]], int]:
+    """What ExtraSids points to: SIDs, as the values of `Sid`, with their attributes."""
+    array, at = array_at(blob, at, count, pointer, _EXTRA_SID.size)
     found = []
-    for each, attributes in _EXTRA_SID.iter_unpack(
-        reader.array(count, pointer, _EXTRA_SID.size)
-    ):
+    for each, attributes in _EXTRA_SID.iter_unpack(array):
         if not each:
             raise PacError("logon-info: an extra SID that is null")
-        found.append((reader.sid(), attributes))
-    return found
+        value, at = sid_at(blob, at)
+        found.append((value, attributes))
+    return found, at
 
 
 def _read_upn_dns_info(blob: bytes) -> UpnDnsInfo:

@@ -4,12 +4,13 @@
 
 Samba's domain controller, a user in 9 groups and one in 1000, and 10 groups configured. In
 process, CPU of one thread, the middleware and all that is under it. Subjects take turns round by
-round; a figure is the median of the rounds' medians, a ratio the median of the rounds' ratios.
+round; a figure is the median of the rounds' medians, a ratio the median of the rounds' ratios. What
+the machine does besides comes on top: the last column is the ratio of the least that either took.
 Every answer that does not name who they are and their groups ends the run. Conditions:
 
 first   nobody has seen this PAC before, as at a user's first sign-on of the day
 again   the process has seen it, as where there are no sessions
-bare    as first, and without a replay cache: what is measured has less beside it
+bare    as first, and without a replay cache: no aim, as no server should be without one
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from negotiate_wsgi.acceptors import attributes
 AIM = 1.4
 WITHOUT = "without"
 WHOLE = "active_directory, groups"
-USERS = {"few": 9, "many": 1000}
+USERS = {"has-few": 9, "has-many": 1000}
 CONDITIONS = ("first", "again", "bare")
 WARM_UP = 5
 
@@ -47,7 +48,7 @@ def app(environ, start_response):
 
 def populate(domain):
     """Users in groups of their own; returns the SIDs to ask for, by the groups' names."""
-    asked = {"admins": f"{domain.sid_of('Domain Admins')}", "all": "S-1-5-11"}
+    asked = {"admins": domain.sid_of("Domain Admins"), "all": "S-1-5-11"}
     domain.add_service_account("svc-benchmark", ["HTTP/benchmark.test"])
     domain.export_keytab(domain.keytab, "HTTP/benchmark.test")
     for user, count in USERS.items():
@@ -73,10 +74,10 @@ def subjects(asked):
     }
 
 
-def expected(name, user, asked):
+def expected(domain, name, user, asked):
     groups = [group for group in asked if group.startswith(user)]
     found = sorted(groups) if "groups" in name else []
-    return " ".join([f"{user}@AD.CORP.TEST", *found])
+    return " ".join([f"{user}@{domain.name}", *found])
 
 
 def sign_on(middleware, authorization):
@@ -101,7 +102,7 @@ def forget():
 
 
 def cost(domain, name, middleware, user, condition, requests, asked):
-    """The median of *requests* sign-ons, in microseconds."""
+    """What each of *requests* sign-ons took, in microseconds."""
     if condition == "bare":
         os.environ["KRB5RCACHENAME"] = "none:"
     took = []
@@ -110,14 +111,14 @@ def cost(domain, name, middleware, user, condition, requests, asked):
         if condition != "again":
             forget()
         microseconds, said = sign_on(middleware, authorization)
-        assert said == expected(name, user, asked), said
+        assert said == expected(domain, name, user, asked), said
         took.append(microseconds)
     os.environ.pop("KRB5RCACHENAME", None)
-    return statistics.median(took)
+    return took
 
 
 def measure(domain, asked, rounds, requests, names=None, conditions=CONDITIONS):
-    """By condition, user and subject: microseconds, and times of a sign-on without."""
+    """By condition, user and subject: what each sign-on took, a list for each round."""
     # Each condition has acceptors of its own: their credentials keep the replay cache.
     known = {condition: subjects(asked) for condition in conditions}
     kinds = [
@@ -134,21 +135,27 @@ def measure(domain, asked, rounds, requests, names=None, conditions=CONDITIONS):
             found[kind].append(
                 cost(domain, name, middleware, user, condition, count, asked)
             )
-    medians = {}
-    for (condition, user, name), took in found.items():
-        plain = found[condition, user, WITHOUT][1:]
-        ratios = [one / other for one, other in zip(took[1:], plain, strict=True)]
-        medians[condition, user, name] = (
-            statistics.median(took[1:]),
-            statistics.median(ratios),
-        )
-    return medians
+    return {kind: took[1:] for kind, took in found.items()}
+
+
+def ratio(took, plain):
+    """The median of the rounds' ratios."""
+    medians = map(statistics.median, took)
+    return statistics.median(
+        one / statistics.median(other)
+        for one, other in zip(medians, plain, strict=True)
+    )
+
+
+def least_ratio(took, plain):
+    """The ratio of the least that each took: with least of what else the machine did."""
+    return min(map(min, took)) / min(map(min, plain))
 
 
 def live_in(domain):
     """Have this process be a server of *domain*."""
     logging.disable()
-    os.environ |= domain.environ_of("few")
+    os.environ |= domain.environ_of(next(iter(USERS)))
 
 
 def main():
@@ -161,12 +168,19 @@ def main():
     with Domain() as domain:
         asked = populate(domain)
         live_in(domain)
-        medians = measure(domain, asked, options.rounds, options.requests)
-    for (condition, user, name), (took, ratio) in medians.items():
-        groups = f"{USERS[user]} groups"
-        print(f"{condition:6} {groups:12} {name:26} {took:7.0f} us   x{ratio:.2f}")
-    worst = max(ratio for (*_, name), (_, ratio) in medians.items() if name == WHOLE)
-    print(f"\n{WHOLE}: at most x{worst:.2f}   aim {AIM:.2f}")
+        found = measure(domain, asked, options.rounds, options.requests)
+    worst = [0.0, 0.0]
+    for (condition, user, name), took in found.items():
+        plain = found[condition, user, WITHOUT]
+        ratios = [ratio(took, plain), least_ratio(took, plain)]
+        print(
+            f"{condition:6} {USERS[user]:4} groups  {name:26}"
+            f" {statistics.median(map(statistics.median, took)):5.0f} us"
+            f"   x{ratios[0]:.2f}   x{ratios[1]:.2f}"
+        )
+        if condition != "bare":
+            worst = list(map(max, worst, ratios))
+    print(f"\nat most x{worst[0]:.2f}   x{worst[1]:.2f}   aim {AIM:.2f}")
 
 
 if __name__ == "__main__":

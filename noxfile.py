@@ -28,7 +28,7 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def manual(session: nox.Session) -> None:
     """The manual in HTML, and the man page: docs/_build."""
-    session.install(".[docs,doctor,realm]")
+    session.install(".[docs]")
     for builder in ("html", "man"):
         session.run(
             "sphinx-build", "-W", "-n", "-b", builder, "docs", f"docs/_build/{builder}"

@@ -4,8 +4,6 @@ Run   nox --list   names the sessions. The whole suite is tests/run, with the di
 Python, which is the one that its uWSGI and mod_wsgi have.
 """
 
-from pathlib import Path
-
 import nox
 
 nox.needs_version = ">=2024.10"
@@ -49,12 +47,15 @@ def package(session: nox.Session) -> None:
 
 @nox.session
 def sbom(session: nox.Session) -> None:
-    """The software bill of materials of what runs in production: dist/negotiate-wsgi.cdx.json."""
+    """The bill of materials of what runs in production, after package: dist/negotiate-wsgi.cdx.json."""
     production = f"{session.create_tmp()}/production"
-    session.run("python", "-m", "venv", production)
-    session.run(f"{production}/bin/pip", "install", ".[flask,gssapi]", external=True)
+    session.run("python", "-m", "venv", "--clear", production)
+    pip = [f"{production}/bin/pip", "install"]
+    # Not by its path, which would stand in the bill.
+    ours = ["--no-deps", "--no-index", "--find-links", "dist", "negotiate-wsgi"]
+    session.run(*pip, *ours, external=True)
+    session.run(*pip, "negotiate-wsgi[flask,gssapi]", external=True)
     session.install("cyclonedx-bom")
-    Path("dist").mkdir(exist_ok=True)
     bill = "dist/negotiate-wsgi.cdx.json"
     session.run(
         "cyclonedx-py", "environment", "--output-reproducible", "-o", bill, production

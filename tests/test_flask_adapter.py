@@ -464,6 +464,16 @@ def test_users_and_groups_of_a_view_beside_the_apps(init, of_the_app, let_in):
         assert " ".join(came_in) == expected, name
 
 
+def test_names_that_can_be_read_only_once_are_read_once():
+    realm = PretendRealm()
+    app = Flask(__name__)
+    init_kerberos(app, acceptor=realm)
+    groups = (name for name in ["staff"])
+    app.add_url_rule("/", "x", requires_authentication(groups=groups)(str))
+    assert realm.client(app).get("/", negotiate=STAFF).status_code == 200
+    assert realm.client(app).get("/", negotiate=BOB).status_code == 403
+
+
 def test_a_group_that_a_view_misses_is_one_decision_with_the_decorator_alone():
     seen = []
     realm = PretendRealm()

@@ -21,7 +21,6 @@ from negotiate_wsgi.wire.sids import Sid, sid_from_text
 _LOGON_INFO = b"urn:mspac:logon-info"
 _UPN_DNS_INFO = b"urn:mspac:upn-dns-info"
 _REMEMBERED = 128  # buffers, of up to 64 KiB
-_NO_GROUPS = Wanted({})
 _WHERE_SIDS_ARE_FOUND = (
     "its SID is shown by (Get-ADGroup staff).SID or whoami /groups on Windows, by "
     "samba-tool group show staff --attributes=objectSid, by wbinfo -n staff, and by "
@@ -48,7 +47,6 @@ class Attributes:
 
     active_directory: bool = False
     groups: Mapping[str, str] = field(default_factory=dict)
-    _wanted: Wanted | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def of(cls, active_directory: bool, groups: Mapping[str, str] | None) -> Attributes:
@@ -66,7 +64,11 @@ class Attributes:
             )
         for name, sid in groups.items():
             _check_group(name, sid)
-        return cls(active_directory, dict(groups), Wanted(groups))
+        return cls(active_directory, dict(groups))
+
+    @functools.cached_property
+    def _wanted(self) -> Wanted:
+        return Wanted(self.groups)
 
     def __str__(self) -> str:
         groups = json.dumps(self.groups, sort_keys=True)
@@ -107,12 +109,12 @@ class Attributes:
     def _account_and_groups(
         self, read: ReadAttribute
     ) -> tuple[_Account, frozenset[str]]:
-        if self._wanted:
+        if self.groups:
             return _member(_logon_info(read), self._wanted)
         # Who it is alone is told by a buffer that costs less, if the KDC sends that.
         names = read(_UPN_DNS_INFO)
         account = names and _named(names)
-        return account or _member(_logon_info(read), _NO_GROUPS)[0], frozenset()
+        return account or _member(_logon_info(read), self._wanted)[0], frozenset()
 
 
 #: Of an acceptor that looks for none.

@@ -9,25 +9,25 @@ from negotiate_wsgi.wire.keytab import Key, Keytab
 
 def account_of(spn: str, keytab: Keytab) -> str | None:
     """The name of the account that *spn* belongs to, as far as *keytab* shows it."""
-    sharing = _accounts(keytab.shared_with(spn))
+    sharing = accounts(keytab.shared_with(spn))
     if sharing:
-        return sharing[0]
-    every = _accounts(keytab.keys)
-    return every[0] if len(every) == 1 else None
+        return without_realm(sharing[0])
+    every = {without_realm(principal) for principal in accounts(keytab.keys)}
+    return every.pop() if len(every) == 1 else None
 
 
 def client_of(spn: str, keytab: Keytab) -> str | None:
     """The principal of the account whose newest key in *keytab* *spn* has, too."""
     own = {key.mark for key in _newest(spn, keytab)}
-    for principal in accounts(keytab):
+    for principal in accounts(keytab.keys):
         if own & {key.mark for key in _newest(principal, keytab)}:
             return principal
     return None
 
 
-def accounts(keytab: Keytab) -> list[str]:
-    """The principals of accounts in *keytab*, in order: they are no SPNs."""
-    names = dict.fromkeys(key.principal for key in keytab.keys)
+def accounts(keys: Iterable[Key]) -> list[str]:
+    """The principals of accounts among those of *keys*, in order: they are no SPNs."""
+    names = dict.fromkeys(key.principal for key in keys)
     return [name for name in names if "/" not in without_realm(name)]
 
 
@@ -35,11 +35,6 @@ def _newest(principal: str, keytab: Keytab) -> list[Key]:
     keys = keytab.of(principal)
     newest = max((key.kvno for key in keys), default=0)
     return [key for key in keys if key.kvno == newest]
-
-
-def _accounts(keys: Iterable[Key]) -> list[str]:
-    names = dict.fromkeys(without_realm(key.principal) for key in keys)
-    return [name for name in names if "/" not in name]
 
 
 def without_realm(principal: str) -> str:

@@ -152,7 +152,7 @@ def _of_the_caller() -> tuple[krb5.Creds, ...]:
 
 def _of_any_account(setup: Setup) -> tuple[krb5.Creds, ...]:
     """That of an account in the keytab, which need not be the SPN's."""
-    for principal in accounts(setup.keytab):
+    for principal in accounts(setup.keytab.keys):
         with contextlib.suppress(krb5.Krb5Error):
             return (_initial_credential(setup, principal),)
     return ()

@@ -7,6 +7,9 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any
 
+#: Seconds that we wait for the KDC.
+PATIENCE = 5
+
 
 def within(seconds: float, ask: Callable[..., Any], *arguments: Any) -> Any:
     """What *ask* returns or raises; TimeoutError where that takes longer.

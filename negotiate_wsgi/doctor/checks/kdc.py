@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from negotiate_wsgi.acceptors.insight import read_keytab
+from negotiate_wsgi.doctor.accounts import accounts, without_realm
 from negotiate_wsgi.doctor.client import (
     ClientError,
     clock_ahead,
@@ -15,12 +16,12 @@ from negotiate_wsgi.doctor.client import (
     is_known,
 )
 from negotiate_wsgi.doctor.commands import Kind
-from negotiate_wsgi.doctor.deadline import within
+from negotiate_wsgi.doctor.deadline import PATIENCE, within
 from negotiate_wsgi.doctor.finding import Finding, check, ok, problem
 from negotiate_wsgi.doctor.setup import Setup
 from negotiate_wsgi.exceptions import AcceptorError
+from negotiate_wsgi.wire.keytab import Key
 
-_PATIENCE = 5  # seconds
 _SKEW = 300  # seconds that krb5 tolerates, unless clockskew in krb5.conf says otherwise
 _IPA = Path("/etc/ipa/default.conf")
 _NAMES = {
@@ -35,17 +36,17 @@ _NAMES = {
 def kind(setup: Setup) -> Iterator[Finding]:
     """It is Active Directory, FreeIPA or MIT's, whose commands the doctor then names."""
     keys = _keys(setup)
-    setup.realm = keys[0].rpartition("@")[2] if keys else _default_realm()
+    setup.realm = keys[0].principal.rpartition("@")[2] if keys else _default_realm()
     setup.kind, why = _told(setup) or _by_signs(setup, keys) or _asked(setup)
     yield ok(f"{_NAMES[setup.kind]}: {why}")
 
 
-def _keys(setup: Setup) -> list[str]:
-    """The keytab's principals, if it can be read: another check tells why not."""
+def _keys(setup: Setup) -> tuple[Key, ...]:
+    """The keytab's, if it can be read: another check tells why not."""
     try:
-        return [key.principal for key in read_keytab(setup.keytab_name).keys]
+        return read_keytab(setup.keytab_name).keys
     except AcceptorError:
-        return []
+        return ()
 
 
 def _default_realm() -> str:
@@ -59,15 +60,14 @@ def _told(setup: Setup) -> tuple[Kind, str] | None:
     return (setup.kdc, "--kdc says so") if setup.kdc else None
 
 
-def _by_signs(setup: Setup, principals: list[str]) -> tuple[Kind, str] | None:
+def _by_signs(setup: Setup, keys: tuple[Key, ...]) -> tuple[Kind, str] | None:
     """What this machine alone shows, without asking anybody."""
     if "KRB5_KDC_PROFILE" in os.environ:
         return Kind.MIT, "KRB5_KDC_PROFILE says that it is on this machine"
     if setup.realm and setup.realm == _realm_of_ipa():
         return Kind.FREE_IPA, f"{_IPA} is of its realm {setup.realm}"
-    for principal in principals:
-        account = principal.rpartition("@")[0]
-        if account.endswith("$") and "/" not in account:
+    for account in map(without_realm, accounts(keys)):
+        if account.endswith("$"):
             return Kind.ACTIVE_DIRECTORY, f"the keytab has the computer {account}"
     return None
 
@@ -91,7 +91,7 @@ def _asked(setup: Setup) -> tuple[Kind, str]:
         return Kind.UNKNOWN, "neither the keytab nor krb5.conf names a realm"
     setup.tell(f"asking the KDC of {setup.realm} of which kind it is")
     try:
-        has_krbtgt, has_master_key = within(_PATIENCE, _peculiar, setup.realm)
+        has_krbtgt, has_master_key = within(PATIENCE, _peculiar, setup.realm)
     except (TimeoutError, ClientError) as silence:
         return Kind.UNKNOWN, f"the KDC of {setup.realm} does not answer ({silence})"
     if has_krbtgt and not has_master_key:
@@ -114,7 +114,7 @@ def kdc(setup: Setup) -> Iterator[Finding]:
     realm = setup.spns[0].rpartition("@")[2]
     setup.tell(f"asking the KDC of {realm} for its clock")
     try:
-        setup.clock_ahead = within(_PATIENCE, clock_ahead, setup)
+        setup.clock_ahead = within(PATIENCE, clock_ahead, setup)
     except (TimeoutError, ClientError) as silence:
         yield problem(
             f"No KDC of {realm} answers: {silence}.",

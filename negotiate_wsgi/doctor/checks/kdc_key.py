@@ -6,13 +6,11 @@ from collections.abc import Iterator
 
 from negotiate_wsgi.doctor import krb5_conf
 from negotiate_wsgi.doctor.client import Client, ClientError
-from negotiate_wsgi.doctor.deadline import within
+from negotiate_wsgi.doctor.deadline import PATIENCE, within
 from negotiate_wsgi.doctor.finding import Finding, check, ok, problem, warning
 from negotiate_wsgi.doctor.setup import Setup, is_weak
 from negotiate_wsgi.reasons import Reason, Refusal
 from negotiate_wsgi.wire.ticket import Ticket
-
-_PATIENCE = 5  # seconds
 
 
 @check("NW015", "KDC's key", after={"NW011", "NW014"})
@@ -21,7 +19,7 @@ def key(setup: Setup) -> Iterator[Finding]:
     for spn in setup.spns:
         setup.tell(f"asking the KDC for a ticket for {spn}")
         try:
-            yield within(_PATIENCE, _compare, setup, spn)
+            yield within(PATIENCE, _compare, setup, spn)
         except TimeoutError as late:
             yield problem(f"No ticket for {spn}: {late}.", "Read the KDC's log.")
 

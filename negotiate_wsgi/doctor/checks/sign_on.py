@@ -12,14 +12,12 @@ from negotiate_wsgi.doctor.acceptor import (
     wants_pac,
 )
 from negotiate_wsgi.doctor.client import Client, ClientError
-from negotiate_wsgi.doctor.deadline import within
+from negotiate_wsgi.doctor.deadline import PATIENCE, within
 from negotiate_wsgi.doctor.finding import Finding, check, ok, problem
 from negotiate_wsgi.doctor.setup import Setup
 from negotiate_wsgi.exceptions import AcceptorError
 from negotiate_wsgi.reasons import Reason
 from negotiate_wsgi.wire.ticket import Ticket
-
-_PATIENCE = 5  # seconds
 
 
 @check("NW016", "sign-on to ourselves", after={"NW001", "NW004", "NW027"})
@@ -42,7 +40,7 @@ def sign_on(setup: Setup) -> Iterator[Finding]:
     for spn in spns:
         setup.tell(f"signing on to ourselves as {spn}")
         try:
-            yield within(_PATIENCE, _sign_on, setup, acceptor, spn)
+            yield within(PATIENCE, _sign_on, setup, acceptor, spn)
         except TimeoutError as late:
             yield problem(f"It does not come to an end: {late}.", "Read the KDC's log.")
 

@@ -25,8 +25,9 @@ from pacs import (
 from test_properties import EDITS, MANY, SOME
 
 from negotiate_wsgi.wire import groups
+from negotiate_wsgi.wire.groups import Wanted
 from negotiate_wsgi.wire.ndr import NdrError, array_at, sid_at
-from negotiate_wsgi.wire.pac import MAX_BUFFER, LogonInfo, PacError, UpnDnsInfo, Wanted
+from negotiate_wsgi.wire.pac import MAX_BUFFER, LogonInfo, PacError, UpnDnsInfo
 from negotiate_wsgi.wire.sids import name_of_sid, sid_from_bytes, sid_from_text
 
 RESOURCE = "S-1-5-21-7-8-9"

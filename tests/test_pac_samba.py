@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from gssapi import raw
 
-from negotiate_wsgi.wire.pac import LogonInfo, PacError, UpnDnsInfo, Wanted
+from negotiate_wsgi.wire.groups import Wanted
+from negotiate_wsgi.wire.pac import LogonInfo, PacError, UpnDnsInfo
 from negotiate_wsgi.wire.sids import sid_from_text
 
 PACS = 1500  # of each kind

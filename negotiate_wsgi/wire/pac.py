@@ -22,8 +22,6 @@ from negotiate_wsgi.wire.ndr import (
 )
 from negotiate_wsgi.wire.sids import MAX_SUB_AUTHORITIES, Sid, sid_from_bytes, sid_of
 
-__all__ = ["LogonInfo", "PacError", "UpnDnsInfo", "Wanted"]
-
 #: Bytes of the largest buffer that is read: no token is larger. A group takes 8 of them
 #: and an extra SID at least 24, so this bounds what is counted, too.
 MAX_BUFFER = 64 * 1024

@@ -19,10 +19,11 @@ from negotiate_wsgi.wire.authorization import (
     token_size,
     write_token,
 )
+from negotiate_wsgi.wire.groups import Wanted
 from negotiate_wsgi.wire.keytab import KeytabError, parse
 from negotiate_wsgi.wire.names import principal_in_words
 from negotiate_wsgi.wire.negotiation import message_in_words, offers_in_words
-from negotiate_wsgi.wire.pac import LogonInfo, PacError, UpnDnsInfo, Wanted
+from negotiate_wsgi.wire.pac import LogonInfo, PacError, UpnDnsInfo
 from negotiate_wsgi.wire.sids import sid_from_text
 from negotiate_wsgi.wire.ticket import Ticket
 

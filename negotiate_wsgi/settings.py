@@ -115,8 +115,11 @@ def _protect(
         options["required"] = unless(**exempt)
     if options.get("acceptor") is GssapiAcceptor:
         options["acceptor"] = _gssapi_acceptor(options)
-    for name in _OF_GSSAPI & options.keys():
-        raise ConfigurationError(f"{spell(name)} needs {spell('acceptor')}=gssapi")
+    homeless = sorted(_OF_GSSAPI & options.keys())
+    if homeless:
+        raise ConfigurationError(
+            f"{spell(homeless[0])} needs {spell('acceptor')}=gssapi"
+        )
     guarded = NegotiateMiddleware(_import_app(spell("app"), app), **options)
     # After the app has been imported, which may configure the log, or switch ours off.
     _show_the_log(spell("log_level"), settings.get("log_level"))
@@ -149,15 +152,14 @@ def _show_the_log(name: str, level: str | int | None) -> None:
     wanted = str(level or "INFO").strip().upper()
     if wanted not in levels:
         raise ConfigurationError(f"{name}={level!r}: write one of {', '.join(levels)}")
-    logger = _logger
-    logger.disabled = False  # as logging.config leaves loggers that it does not know
-    if level is None and logger.hasHandlers():
+    _logger.disabled = False  # as logging.config leaves loggers that it does not know
+    if level is None and _logger.hasHandlers():
         return
-    logger.setLevel(wanted)
-    if not logger.hasHandlers():
+    _logger.setLevel(wanted)
+    if not _logger.hasHandlers():
         handler = _Standby()
         handler.setFormatter(logging.Formatter(_LOG_FORMAT))
-        logger.addHandler(handler)
+        _logger.addHandler(handler)
 
 
 class _Standby(logging.StreamHandler):  # type: ignore[type-arg]

@@ -338,11 +338,11 @@ def _choose_acceptor(
     return acceptor
 
 
-def _check_groups(groups: Collection[str] | None, acceptor: Acceptor) -> None:
+def _check_groups(groups: frozenset[str] | None, acceptor: Acceptor) -> None:
     """Whether *acceptor* can tell who is in *groups*. Raises `ConfigurationError`."""
     if not groups or not isinstance(acceptor, KeytabAcceptor):
         return
-    unknown = sorted(set(groups) - acceptor.attributes.groups.keys())
+    unknown = sorted(groups - acceptor.attributes.groups.keys())
     if unknown:
         raise ConfigurationError(
             f"groups= has {', '.join(unknown)}, of which the acceptor has no SID: write "

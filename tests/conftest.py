@@ -345,27 +345,40 @@ def playwright():
 
 
 @pytest.fixture
-def browse(realm, playwright, tmp_path):
-    """Opens a browser with a profile of its own, which has met Negotiate before unless it is new."""
+def launch(playwright, tmp_path):
+    """Opens Chromium with a profile of its own, and closes it after the test."""
     contexts = []
 
-    def open_browser(new=False, preferences=None, **options):
+    def launch(write_profile=lambda profile: None, **options):
         profile = tmp_path / f"profile-{len(contexts)}"
-        (profile / "Default").mkdir(parents=True)
-        (profile / "Default" / "Preferences").write_text(json.dumps(preferences or {}))
-        if not new:
-            seen = {"net": {"received_http_auth_negotiate_headers": True}}
-            (profile / "Local State").write_text(json.dumps(seen))
+        write_profile(profile)
         context = playwright.chromium.launch_persistent_context(
-            profile, **CHROMIUM, args=FLAGS, chromium_sandbox=False,
-            **{"java_script_enabled": False, **options},
-        )  # fmt: skip
+            profile, **CHROMIUM, chromium_sandbox=False, **options
+        )
         contexts.append(context)
         return context.pages[0]
 
-    yield open_browser
+    yield launch
     for context in contexts:
         context.close()
+
+
+@pytest.fixture
+def browse(realm, launch):
+    """Opens a browser with a profile of its own, which has met Negotiate before unless it is new."""
+
+    def open_browser(new=False, preferences=None, **options):
+        def write(profile):
+            (profile / "Default").mkdir(parents=True)
+            settings = profile / "Default" / "Preferences"
+            settings.write_text(json.dumps(preferences or {}))
+            if not new:
+                seen = {"net": {"received_http_auth_negotiate_headers": True}}
+                (profile / "Local State").write_text(json.dumps(seen))
+
+        return launch(write, args=FLAGS, **{"java_script_enabled": False, **options})
+
+    return open_browser
 
 
 @pytest.fixture

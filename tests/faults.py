@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 
@@ -27,6 +28,29 @@ class Fault:
     authorization: object = None
     hostname: bool = True
     also: str | None = None
+
+
+NOBODY = lambda machine: ""  # noqa: E731
+
+
+def no_keytab(machine):
+    machine.keytab.unlink()
+
+
+def empty_keytab(machine):
+    machine.keytab.write_bytes(b"")
+
+
+def damaged_keytab(machine):
+    machine.keytab.write_bytes(os.urandom(200))
+
+
+def clock_ahead(machine):
+    machine.prefix = ["faketime", "-f", "+10m"]
+
+
+def set_the_clock(machine):
+    machine.prefix = []
 
 
 def walk_through(machine, fault):

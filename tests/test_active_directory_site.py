@@ -14,7 +14,7 @@ import subprocess
 
 import pytest
 import sites
-from conftest import CHROMIUM, FLAGS
+from conftest import FLAGS
 from domain import AES, NO_AUTH_DATA_REQUIRED, Domain
 from helpers import screenshot, set_cookies
 from initiator import Initiator
@@ -261,7 +261,7 @@ def site(here):
 
 
 @pytest.fixture
-def browse(site, domain, playwright, tmp_path):
+def browse(site, domain, launch):
     """Opens a browser with somebody's tickets, which trusts what the page's policy names.
 
     A browser knows no other name of this machine than localhost, which is one more name of the
@@ -274,20 +274,15 @@ def browse(site, domain, playwright, tmp_path):
     ]
     trusted = policy["AuthServerAllowlist"].replace("www.example.com", "localhost")
     flags = [flag for flag in FLAGS if "allowlist" not in flag]
-    contexts = []
 
     def open_browser(ccache):
-        context = playwright.chromium.launch_persistent_context(
-            tmp_path / f"profile-{len(contexts)}", **CHROMIUM,
-            args=[*flags, f"--auth-server-allowlist={trusted}"], chromium_sandbox=False,
-            env={**os.environ, "KRB5CCNAME": str(ccache)}, ignore_https_errors=True,
-        )  # fmt: skip
-        contexts.append(context)
-        return context.pages[0]
+        return launch(
+            args=[*flags, f"--auth-server-allowlist={trusted}"],
+            env={**os.environ, "KRB5CCNAME": str(ccache)},
+            ignore_https_errors=True,
+        )
 
-    yield open_browser
-    for context in contexts:
-        context.close()
+    return open_browser
 
 
 def test_staff_come_in_and_others_see_a_page(site, browse, domain, tmp_path):

@@ -16,7 +16,16 @@ from pathlib import Path
 
 import pytest
 import sites
-from faults import Fault, walk_through
+from faults import (
+    NOBODY,
+    Fault,
+    clock_ahead,
+    damaged_keytab,
+    empty_keytab,
+    no_keytab,
+    set_the_clock,
+    walk_through,
+)
 from helpers import NTLM, negotiate, spnego
 from machine import AdministeredRealm, Machine, as_a_user, need_user_namespaces
 
@@ -41,20 +50,8 @@ def machine(realm, tmp_path, request):
     return Machine(realm, tmp_path / "machine", f"{host}.test")
 
 
-def no_keytab(machine):
-    machine.keytab.unlink()
-
-
-def empty_keytab(machine):
-    machine.keytab.write_bytes(b"")
-
-
 def keytab_without_keys(machine):
     machine.keytab.write_bytes(b"\x05\x02")
-
-
-def damaged_keytab(machine):
-    machine.keytab.write_bytes(os.urandom(200))
 
 
 def keytab_cut_off(machine):
@@ -259,16 +256,8 @@ def broken_krb5_conf(machine):
     return {"repair": lambda machine: machine.krb5_conf.write_text(text)}
 
 
-def clock_ahead(machine):
-    machine.prefix = ["faketime", "-f", "+10m"]
-
-
 def clock_behind(machine):
     machine.prefix = ["faketime", "-f", "-10m"]
-
-
-def set_the_clock(machine):
-    machine.prefix = []
 
 
 def kdc_down(machine):
@@ -397,7 +386,6 @@ def two_bindings(machine):
     return {"repair": lambda machine: shutil.rmtree(information)}
 
 
-NOBODY = lambda machine: ""  # noqa: E731
 FAULTS = [
     Fault(no_keytab, "NW005", "There is no keytab", "keytab-unusable"),
     Fault(empty_keytab, "NW005", "empty or damaged", "keytab-unusable"),

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -15,7 +14,16 @@ import subprocess
 import pytest
 import sites
 from domain import AES, NO_AUTH_DATA_REQUIRED, RC4
-from faults import Fault, walk_through
+from faults import (
+    NOBODY,
+    Fault,
+    clock_ahead,
+    damaged_keytab,
+    empty_keytab,
+    no_keytab,
+    set_the_clock,
+    walk_through,
+)
 from machine import Member
 
 from negotiate_wsgi.wire.keytab import parse
@@ -62,18 +70,6 @@ def without_weak_keys(machine):
     shutil.move(new, machine.keytab)
 
 
-def no_keytab(machine):
-    machine.keytab.unlink()
-
-
-def empty_keytab(machine):
-    machine.keytab.write_bytes(b"")
-
-
-def damaged_keytab(machine):
-    machine.keytab.write_bytes(os.urandom(200))
-
-
 def other_host(machine):
     machine.realm.add_spn(machine.account, f"HTTP/other-{machine.host}")
     machine.export_alone(f"HTTP/other-{machine.host}")
@@ -93,6 +89,10 @@ def spn_that_was_never_registered(machine):
     """The keytab is that of another name of the account, whose own SPN is missing."""
     machine.realm.add_spn(machine.account, f"HTTP/other-{machine.host}")
     machine.export_alone(f"HTTP/other-{machine.host}")
+    return without_its_spn(machine)
+
+
+def without_its_spn(machine):
     spns = machine.realm.attribute(machine.account, "servicePrincipalName")
     others = [spn for spn in spns if spn != machine.spn]
     machine.realm.modify(machine.account, servicePrincipalName=others)
@@ -185,10 +185,7 @@ def with_the_key_of_another_password(machine, *principals):
 def spn_taken_away(machine):
     machine.realm.add_spn(machine.account, f"HTTP/other-{machine.host}")
     machine.export(f"HTTP/other-{machine.host}")
-    spns = machine.realm.attribute(machine.account, "servicePrincipalName")
-    others = [spn for spn in spns if spn != machine.spn]
-    machine.realm.modify(machine.account, servicePrincipalName=others)
-    return {"authorization": ""}
+    return without_its_spn(machine)
 
 
 def spn_moved_to_another_account(machine):
@@ -215,14 +212,6 @@ def kdc_at_another_port(machine):
     return {"repair": lambda machine: machine.krb5_conf.write_text(text)}
 
 
-def clock_ahead(machine):
-    machine.prefix = ["faketime", "-f", "+10m"]
-
-
-def set_the_clock(machine):
-    machine.prefix = []
-
-
 def enctype_excluded(machine):
     text = machine.krb5_conf.read_text()
     machine.krb5_conf.write_text(
@@ -247,7 +236,6 @@ def one_key_for_two_services(machine):
     without_weak_keys(machine)
 
 
-NOBODY = lambda machine: ""  # noqa: E731
 FAULTS = [
     Fault(no_keytab, "NW005", "There is no keytab", "keytab-unusable"),
     Fault(empty_keytab, "NW005", "empty or damaged", "keytab-unusable"),

@@ -30,7 +30,10 @@ nitpick_ignore_regex = [
         "py:.*",
         r"(_typeshed\.)?(wsgi\.)?(WSGIApplication|WSGIEnvironment|StartResponse)",
     ),
-    ("py:.*", r"(os|logging|enum|pathlib|collections|typing|types|datetime)\..*"),
+    (
+        "py:.*",
+        r"(os|logging|contextlib|enum|pathlib|collections|typing|types|datetime)\..*",
+    ),
     ("py:.*", r"(Callable|Collection|Iterable|Iterator|Mapping|Sequence|Any|Self)"),
     ("py:.*", r"(flask|itsdangerous|werkzeug)\..*"),
     ("py:.*", r"(Authorize|OnDecision|Required|flask_adapter\.adapter\._View)"),

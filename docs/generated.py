@@ -70,7 +70,9 @@ def api(module: str) -> str:
 
 
 #: What the package's own modules need of each other's objects.
-_LEFT_OUT = "   :exclude-members: signers\n"
+_LEFT_OUT = (
+    "   :exclude-members: signers, of, keytab, check_password, attempts_directory\n"
+)
 
 
 def _fixture(name: str, value: Any) -> str:
@@ -121,7 +123,9 @@ _KINDS = {
     "_words": "words, with spaces or commas between them",
     "_words_or_none": "words, with spaces or commas between them, or nothing",
     "_flag": "`yes` or `no`",
+    "_flag_or_words": "`yes` or `no`, or words, with spaces or commas between them",
     "_flag_or_object": "`yes` or `no`, or `package.module:name`",
+    "_url_or_object": "the URL of a `ValkeyStore`, or `package.module:name`",
     "_object": "`package.module:name`",
     "_acceptor": "`pykerberos`, `gssapi`, or `package.module:name`",
     "_sids": "`name=SID`, with spaces or commas between them",
@@ -146,6 +150,8 @@ def _variable(name: str) -> str:
 #: Where the settings with a prefix belong.
 _OWNERS = {
     "session_": "negotiate_wsgi.SessionCookie",
+    "password_": "negotiate_wsgi.PasswordSignOn",
+    "store_": "negotiate_wsgi.ValkeyStore",
     "exempt_": "negotiate_wsgi.unless",
 }
 
@@ -209,7 +215,9 @@ LOG_FIELDS = {
     "path": "the path that was asked for.",
     "principal": "the user, where the ticket could be opened.",
     "spn": "the SPN that the ticket was for, where that is known.",
-    "source": "what named the user: `ticket` or `session`.",
+    "source": "what named the user, or was to: `ticket`, `password` or `session`.",
+    "typed": "the user name that came with a refused password, where the KDC knows it. What it does "
+    "not know stands nowhere: people type passwords there, too.",
     "request_id": "the same as on the page that the browser shows.",
 }
 

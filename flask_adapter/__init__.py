@@ -1,5 +1,5 @@
 """Negotiate in Flask's words: the principal becomes the first argument of a view."""
 
-from flask_adapter.adapter import init_kerberos, requires_authentication
+from flask_adapter.adapter import delegated, init_kerberos, requires_authentication
 
-__all__ = ["init_kerberos", "requires_authentication"]
+__all__ = ["delegated", "init_kerberos", "requires_authentication"]

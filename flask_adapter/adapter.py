@@ -7,11 +7,11 @@ import inspect
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, TypeVar, overload
 
-from flask import Flask, current_app
+from flask import Flask, current_app, request
 from flask.views import View
 
 from flask_adapter.guards import Authorize, Guards, Question
-from negotiate_wsgi import ConfigurationError
+from negotiate_wsgi import ConfigurationError, get_delegated
 
 _View = TypeVar("_View", bound=Callable[..., Any])
 
@@ -74,6 +74,15 @@ def requires_authentication(
     question = Question.of(users, groups, authorize)
     guarded = functools.partial(_guarded, question=question)
     return guarded(view) if view else guarded
+
+
+def delegated() -> Any:
+    """The user's credentials in this request, as `negotiate_wsgi.get_delegated` has
+    them: a ``gssapi.Credentials``, or None where nothing was delegated.
+
+    :raises DelegationError: there are some, and they cannot be used.
+    """
+    return get_delegated(request.environ)
 
 
 def _guarded(view: Callable[..., Any], question: Question) -> Callable[..., Any]:

@@ -17,6 +17,8 @@ from werkzeug.exceptions import (
     Forbidden,
     HTTPException,
     InternalServerError,
+    ServiceUnavailable,
+    TooManyRequests,
     Unauthorized,
 )
 from werkzeug.wrappers import Response
@@ -37,7 +39,12 @@ _logger = logging.getLogger("negotiate_wsgi")
 _EXTENSION = "negotiate_wsgi"
 _VOUCHED = "flask_adapter.vouched"
 _START = "flask_adapter.start_response"
-_REFUSALS: dict[int, type[HTTPException]] = {401: Unauthorized, 403: Forbidden}
+_REFUSALS: dict[int, type[HTTPException]] = {
+    401: Unauthorized,
+    403: Forbidden,
+    429: TooManyRequests,
+    503: ServiceUnavailable,
+}
 _MOST_GUARDS = 256  # of views; a lambda made for each request would add one each time
 #: What stays of a refusal in the environ, whoever catches it.
 _HANDED_ON = (
@@ -47,7 +54,7 @@ _HANDED_ON = (
 )
 #: What a page of the app's own for a refusal needs from ours: without the challenge, no
 #: browser would ever sign on.
-_OF_A_REFUSAL = ("WWW-Authenticate", "Cache-Control", "Set-Cookie")
+_OF_A_REFUSAL = ("WWW-Authenticate", "Cache-Control", "Retry-After", "Set-Cookie")
 _OPTIONS = set(inspect.signature(NegotiateMiddleware).parameters) - {"app"}
 
 
@@ -172,11 +179,6 @@ class Guards:
 
             return guard(asked, start)
 
-        def finish(response: Response) -> Response:
-            begin(response.status, list(response.headers))
-            response.headers = headers
-            return response
-
         refusal = Response.from_app(guarded, environ)
         identity = get_identity(asked)
         if "HTTP_AUTHORIZATION" not in asked:
@@ -189,7 +191,7 @@ class Guards:
             )
         environ.update(asked)
         begin = environ.pop(_START)
-        after_this_request(finish)
+        after_this_request(functools.partial(_finish, refusal, begin, headers))
         return identity
 
     def _of_view(self, question: Question, vouched: bool) -> NegotiateMiddleware:
@@ -225,6 +227,11 @@ class Guards:
                 "user_header= needs init_kerberos: views without the decorator would "
                 "believe whatever a client writes into that header"
             )
+        if self._options.get("passwords") and self._options.get("session"):
+            raise ConfigurationError(
+                "passwords= with session= needs init_kerberos: the sign-in form posts to "
+                "a path that is no view's"
+            )
 
 
 def _both(first: Authorize | None, second: Authorize | None) -> Authorize | None:
@@ -239,6 +246,17 @@ def _both(first: Authorize | None, second: Authorize | None) -> Authorize | None
         return second(identity)
 
     return authorize
+
+
+def _finish(
+    answer: Response, begin: StartResponse, headers: Headers, response: Response
+) -> Response:
+    """Let the guard, whose *answer* said yes, have its say on the view's *response*."""
+    begin(response.status, list(response.headers))
+    response.headers = headers
+    # What the guard has lent to the view ends with the view's own answer.
+    response.call_on_close(answer.close)
+    return response
 
 
 def _complete(refusal: Response, response: Response) -> Response:

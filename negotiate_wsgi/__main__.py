@@ -8,6 +8,7 @@ import sys
 
 from negotiate_wsgi import __version__
 from negotiate_wsgi.exceptions import ConfigurationError
+from negotiate_wsgi.stores.command import add_revoke, add_store, which_store
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -31,6 +32,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_doctor(tools)
     _add_explain(tools)
     _add_whoami(tools)
+    add_revoke(tools)
     return parser
 
 
@@ -108,18 +110,62 @@ def _add_doctor(tools: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         default=_is_yes(os.environ.get("NEGOTIATE_ACTIVE_DIRECTORY", "")),
         help="the acceptor has active_directory=True; NEGOTIATE_ACTIVE_DIRECTORY by default",
     )  # fmt: skip
+    _add_passwords(tool)
+    tool.add_argument(
+        "--certificate", default=os.environ.get("NEGOTIATE_CERTIFICATE"),
+        help="the file that the acceptor has as certificate=; NEGOTIATE_CERTIFICATE by default",
+    )  # fmt: skip
+    _add_delegation(tool)
+    add_store(tool)
     tool.add_argument("--json", action="store_true", help="for machines")
     tool.add_argument("--list", action="store_true", help="only say what is looked at")
     tool.set_defaults(run=_doctor)
+
+
+def _add_passwords(tool: argparse.ArgumentParser) -> None:
+    tool.add_argument(
+        "--passwords", metavar="REALM",
+        help="look at passwords of REALM, too, and try one that is asked for on the terminal",
+    )  # fmt: skip
+    tool.add_argument(
+        "--user", default="", metavar="NAME",
+        help="whose password, and whose lock-out; asked for by default",
+    )  # fmt: skip
+    tool.add_argument(
+        "--attempts", type=int, metavar="N",
+        default=os.environ.get("NEGOTIATE_PASSWORD_ATTEMPTS") or 3,
+        help="PasswordSignOn has attempts=N; NEGOTIATE_PASSWORD_ATTEMPTS by default, else 3",
+    )  # fmt: skip
+    tool.add_argument(
+        "--period", type=int, default=1800, metavar="SECONDS",
+        help="and period=SECONDS; 1800 by default",
+    )  # fmt: skip
+
+
+def _add_delegation(tool: argparse.ArgumentParser) -> None:
+    tool.add_argument(
+        "--delegation-account", metavar="NAME",
+        default=os.environ.get("NEGOTIATE_DELEGATION_ACCOUNT") or None,
+        help="the account that acts for users; NEGOTIATE_DELEGATION_ACCOUNT by default",
+    )  # fmt: skip
+    tool.add_argument(
+        "--delegate-to", action="append", default=[], metavar="SPN",
+        help="of a service that it asks for them, such as HTTP/db.example.com; repeatable",
+    )  # fmt: skip
 
 
 def _doctor(options: argparse.Namespace) -> int:
     from negotiate_wsgi.doctor.commands import Kind
     from negotiate_wsgi.doctor.run import list_checks, run_doctor
     from negotiate_wsgi.doctor.setup import Setup
+    from negotiate_wsgi.doctor.terminal import Terminal
 
     if options.list:
         return list_checks()
+    if options.delegate_to and not options.delegation_account:
+        raise ConfigurationError(
+            "--delegate-to needs --delegation-account, which acts for users"
+        )
     setup = Setup(
         options.service,
         tuple(options.hostname),
@@ -128,6 +174,15 @@ def _doctor(options: argparse.Namespace) -> int:
         options.url,
         Kind(options.kdc) if options.kdc else None,
         options.active_directory,
+        options.passwords,
+        options.user,
+        options.attempts,
+        options.period,
+        None if options.json else Terminal.of_this_process(),
+        options.certificate,
+        options.delegation_account,
+        tuple(options.delegate_to),
+        *which_store(options),
     )
     return run_doctor(setup, options.json)
 

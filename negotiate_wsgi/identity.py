@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Source = Literal["ticket", "session"]
+Source = Literal["ticket", "password", "session"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,13 +16,14 @@ class Identity:
 
     :param principal: the full principal in MIT's notation, ``alice@EXAMPLE.TEST``.
     :param spn: the SPN of the key that opened the ticket, or None where no ticket came.
-    :param source: ``"ticket"`` or ``"session"``: what said so in this request.
+    :param source: ``"ticket"``, ``"password"`` or ``"session"``: what said so in this
+        request.
     :param groups: those of the groups named in the configuration that the initiator is
         in.
     :param account: sAMAccountName in Active Directory's spelling, or None.
     :param sid: the account's security identifier in Active Directory, or None.
     :param indicators: how the initiator signed on at the KDC (RFC 8129), as far as it
-        says so.
+        says so and the acceptor reads it.
 
     Escapes stay in the name, so that no two principals of a realm share one: that of
     ``us\\@er@REALM`` is ``us\\@er``, and ``a\\/b`` (one component) is not ``a/b``
@@ -40,9 +41,11 @@ class Identity:
     @property
     def is_anonymous(self) -> bool:
         """Whether the ticket is one that anybody can have (RFC 8062 section 3)."""
-        return self.principal.startswith(
-            "WELLKNOWN/ANONYMOUS@"
-        ) or self.principal.endswith("@WELLKNOWN:ANONYMOUS")
+        principal = self.principal
+        return "ANONYMOUS" in principal and (
+            principal.startswith("WELLKNOWN/ANONYMOUS@")
+            or principal.endswith("@WELLKNOWN:ANONYMOUS")
+        )
 
     @property
     def name(self) -> str:

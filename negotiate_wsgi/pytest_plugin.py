@@ -4,7 +4,7 @@ one, with clients that have real tickets.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -29,7 +29,13 @@ _USE_A_PRETENDED_REALM = (
 
 
 @pytest.fixture
-def negotiate_pretend_realm() -> PretendRealm:
+def negotiate_passwords() -> Mapping[str, str]:
+    """Passwords that ``negotiate_pretend_realm`` knows, by user name. To be overridden."""
+    return {}
+
+
+@pytest.fixture
+def negotiate_pretend_realm(negotiate_passwords: Mapping[str, str]) -> PretendRealm:
     """A fresh `PretendRealm` for one test. No KDC is needed, and no other extra.
 
     Give it to the middleware as ``acceptor=``. Its ``client(app)`` then takes
@@ -37,7 +43,7 @@ def negotiate_pretend_realm() -> PretendRealm:
     """
     from negotiate_wsgi.testing import PretendRealm
 
-    return PretendRealm()
+    return PretendRealm(passwords=negotiate_passwords)
 
 
 @pytest.fixture(scope="session")
@@ -131,7 +137,7 @@ def negotiate_server(
         server.server_close()
 
 
-def _initiate(realm: Realm, host: str) -> Callable[[str], Initiator]:
+def _initiate(realm: Realm, host: str) -> Callable[..., Initiator]:
     try:
         from negotiate_wsgi.doctor.initiator import TicketInitiator
     except ImportError as exc:
@@ -139,7 +145,12 @@ def _initiate(realm: Realm, host: str) -> Callable[[str], Initiator]:
             "pyspnego is missing: pip install 'negotiate-wsgi[pytest]'"
         ) from exc
 
-    def initiate(negotiate: str | Identity) -> Initiator:
+    def initiate(negotiate: str | Identity, delegated: object) -> Initiator:
+        if delegated is not None:
+            raise ValueError(
+                "delegated= is for a test of an application, whose clients need no real "
+                "credentials. " + _USE_A_PRETENDED_REALM
+            )
         name = _principal_of(negotiate).removesuffix(f"@{realm.name}")
         if not realm.has_user(name):
             realm.add_user(name)
@@ -163,6 +174,7 @@ def _principal_of(negotiate: str | Identity) -> str:
     if negotiate != Identity(negotiate.principal, negotiate.spn, negotiate.source):
         raise ValueError(
             "negotiate= is an Identity with groups, an account, a SID or indicators: "
-            "MIT's KDC puts none of them into a ticket. " + _USE_A_PRETENDED_REALM
+            "this realm's KDC puts none of them into a ticket. "
+            + _USE_A_PRETENDED_REALM
         )
     return negotiate.principal

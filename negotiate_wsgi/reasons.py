@@ -36,9 +36,9 @@ class Reason(StrEnum):
         DEBUG for a first request without credentials, WARNING for a refusal, ERROR
         where no sign-on can work until somebody repairs something here.
         """
-        if self is Reason.NO_CREDENTIALS:
+        if self in (Reason.NO_CREDENTIALS, Reason.SESSION_REVOKED):
             return DEBUG
-        if self.status == 500:
+        if self.status >= 500:
             return ERROR
         return WARNING
 
@@ -74,6 +74,27 @@ class Reason(StrEnum):
     NEEDS_ANOTHER_LEG = ("needs-another-leg", 401,
         "Your browser wants to sign on in more than one step, which this site does not do.",
         "Configure the client to send its Kerberos ticket with the first token.")
+
+    SESSION_REVOKED = ("session-revoked", 401,
+        "Your session here has been ended.",
+        "Nothing to repair: somebody has ended it (negotiate-wsgi revoke, or a logout). The client is "
+        "asked as if it had none, and a new ticket signs on.")
+
+    PASSWORD_REFUSED = ("password-refused", 401,
+        "User name or password is not right, or the password has expired, or the account is "
+        "locked.",
+        "The detail says what the KDC said. Look for other accounts and addresses in the log "
+        "that were refused at the same time: somebody may be guessing.")
+    PASSWORD_OVER_HTTP = ("password-over-http", 401,
+        "Your password was sent without encryption, and has not been looked at. Change it, for "
+        "others may have read it, and open this site by https.",
+        "The password was sent in clear; have the user change it. If there is TLS in front, have "
+        "the server or ProxyFix set wsgi.url_scheme.")
+    TOO_MANY_ATTEMPTS = ("too-many-attempts", 429,
+        "There were too many attempts with a wrong password. Wait before the next one.",
+        "Nothing if somebody was guessing: tickets and sessions of the user are not affected. "
+        "Where many users share one address, as behind a proxy that hides theirs, have the "
+        "server set REMOTE_ADDR, or raise attempts_from_address=.")
 
     CROSS_SITE = ("cross-site", 403,
         "The page of another site asked for this in your name, which this site does not allow.",
@@ -116,6 +137,17 @@ class Reason(StrEnum):
         "Your ticket does not say which account of Active Directory you have.",
         "Look whether the user's KDC is an Active Directory, and clear the flag "
         "NO_AUTH_DATA_REQUIRED (0x2000000) in userAccountControl of this service's account.")
+    CHANNEL_BINDINGS_WRONG = ("channel-bindings-wrong", 401,
+        "Your token was made for a connection with another server than this one.",
+        "Compare certificate= with the certificate that clients see (negotiate-wsgi doctor --url). "
+        "Have clients come by TLS alone. Else somebody passes on tokens that are not theirs.")
+    CHANNEL_BINDINGS_MISSING = ("channel-bindings-missing", 401,
+        "Your browser does not bind its token to this connection, which this site asks for.",
+        "Use a client that sends channel bindings over TLS, or write channel_binding='optional'.")
+    INDICATOR_MISSING = ("indicator-missing", 403,
+        "You are signed on, but not in the way that this site asks for, such as with a smart card.",
+        "Have the user get a ticket with one of the authentication indicators that this record "
+        "names, or have the KDC set them. Active Directory knows none.")
     UNKNOWN = ("unknown", 401,
         "Your token was refused for a reason this site has no name for.",
         "Read the library's own text in this record.")
@@ -155,21 +187,54 @@ class Reason(StrEnum):
     REPLAY_CACHE_UNUSABLE = ("replay-cache-unusable", 500,
         "This server cannot use its replay cache.",
         "Point KRB5RCACHEDIR to a directory that the server's user can write to.")
+    KDC_UNREACHABLE = ("kdc-unreachable", 503,
+        "This server cannot check passwords at the moment.",
+        "Look whether this server reaches a KDC of the realm of passwords= on port 88, and which "
+        "KDCs krb5.conf or DNS name.")
+    KDC_NOT_GENUINE = ("kdc-not-genuine", 500,
+        "This server could not make sure that the answer to your password is genuine.",
+        "Export the keytab again: it may be older than the SPN's key. If it is not, somebody "
+        "answers in the KDC's place: look where the KDC's name leads to from here.")
+    PASSWORDS_UNUSABLE = ("passwords-unusable", 500,
+        "This server is not able to check passwords.",
+        "Do what the detail says: passwords need a keytab that names this server in the realm, "
+        "and threads that are not patched by gevent or eventlet, such as gunicorn's gthread.")
+    ATTEMPTS_UNUSABLE = ("attempts-unusable", 500,
+        "This server cannot count attempts with passwords.",
+        "Point KRB5RCACHEDIR to a directory that the server's user can write to, and see to it "
+        "that the file of attempts belongs to this user.")
+    STORE_UNUSABLE = ("store-unusable", 503,
+        "This server cannot find out whether your sign-on has been used or ended elsewhere.",
+        "Look whether the store of store= runs, is reached from here, has memory left, and grants "
+        "its account the rights that the manual names. The detail says what it said.")
     # fmt: on
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """An offered token that was refused, or a fault of ours that kept it from being
+    """An offered credential that was refused, or a fault of ours that kept it from being
     judged.
 
     :param reason: the stable code, with cause and remedy.
     :param detail: what exactly was found, for the log; never a token or a key.
     :param principal: the initiator's principal, where the ticket could be opened.
     :param spn: the SPN that the ticket was for, where it is known.
+    :param typed: the user name that came with a password, for the log, where the KDC
+        knows it. Others may be passwords, typed into the wrong field.
+    :param retry_after: seconds after which it is of use to try again, or None.
+    :param is_repeated: whether the log has said the same shortly before.
     """
 
     reason: Reason
     detail: str = ""
     principal: str | None = None
     spn: str | None = None
+    typed: str | None = None
+    retry_after: int | None = None
+    is_repeated: bool = False
+
+    def for_the_app(self) -> Refusal:
+        """The same without what would tell a stranger whether an account exists."""
+        if self.reason is not Reason.PASSWORD_REFUSED:
+            return self
+        return Refusal(self.reason)

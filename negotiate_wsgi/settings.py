@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from negotiate_wsgi.acceptors.gssapi import GssapiAcceptor
-from negotiate_wsgi.exceptions import ConfigurationError
+from negotiate_wsgi.exceptions import ConfigurationError, clear_locals
 from negotiate_wsgi.request.exemptions import unless
 from negotiate_wsgi.request.middleware import NegotiateMiddleware
+from negotiate_wsgi.request.passwords import PasswordSignOn
 from negotiate_wsgi.request.session import SessionCookie
 
 if TYPE_CHECKING:
@@ -22,7 +23,17 @@ if TYPE_CHECKING:
 _PREFIX = "NEGOTIATE_"
 _LOG_FORMAT = "%(asctime)s %(levelname)s [%(process)d] %(name)s: %(message)s"
 _KEYS = {"service", "hostname", "keytab"}
-_OF_GSSAPI = {"active_directory", "group_sids"}
+_OF_GSSAPI = {
+    "active_directory",
+    "group_sids",
+    "indicators",
+    "channel_binding",
+    "certificate",
+    "delegation",
+    "delegation_account",
+}
+_FLAGS = dict.fromkeys(("yes", "true", "on", "1"), True)
+_FLAGS |= dict.fromkeys(("no", "false", "off", "0"), False)
 _ASK_WHO_MAY_COME_IN = {"groups", "users", "authorize"}
 _logger = logging.getLogger("negotiate_wsgi")
 
@@ -47,8 +58,16 @@ def protect(app: WSGIApplication | str, **settings: Any) -> NegotiateMiddleware:
       error, and the level INFO unless another is given here.
     - ``pykerberos`` or ``gssapi`` for ``acceptor``. A `GssapiAcceptor` is then given
       ``service``, ``hostname`` and ``keytab``, and what pykerberos cannot do:
-      ``active_directory``, and ``group_sids`` for its ``groups``, such as
+      ``active_directory``, ``indicators`` (words, or ``yes`` to read them and need
+      none), ``channel_binding``, ``certificate``, ``delegation``,
+      ``delegation_account`` for its ``account``, and ``group_sids`` for its
+      ``groups``, such as
       ``staff=S-1-5-21-1-2-3-1105, admins=S-1-5-21-1-2-3-1106``.
+    - ``password_realm`` for ``passwords``, such as ``EXAMPLE.COM``, with
+      ``password_form_path``, ``password_attempts`` and ``password_remember``: those
+      arguments of `PasswordSignOn`.
+    - the URL of a `ValkeyStore` for ``store``, with ``store_prefix``, ``store_refresh``
+      and ``store_when_down``: those arguments of it.
     - ``exempt_paths``, ``exempt_prefixes`` and ``exempt_preflights`` for ``required``:
       the arguments of `unless`.
 
@@ -73,6 +92,7 @@ def from_environ(
         for name, value in environ.items()
         if name.startswith(_PREFIX)
     }
+    del environ  # whoever traces exceptions stores the locals
     named = settings.pop("app", None)
     if app is None and named is None:
         raise ConfigurationError("NEGOTIATE_APP is missing: write 'package.module:app'")
@@ -87,8 +107,9 @@ def paste_filter(
 
 
 def _protect(
-    app: WSGIApplication | str, settings: Mapping[str, Any], spell: Callable[[str], str]
+    app: WSGIApplication | str, settings: dict[str, Any], spell: Callable[[str], str]
 ) -> NegotiateMiddleware:
+    store = _take_store(settings, spell)
     unknown = sorted(settings.keys() - _READERS.keys())
     if unknown:
         known = ", ".join(map(spell, _READERS))
@@ -100,15 +121,10 @@ def _protect(
         for name, value in settings.items()
         if name != "log_level"
     }
-    session = _taken("session_", options)
-    key_file = options.pop("secret_key_file", None)
-    if key_file:
-        _need_free("session", "secret_key_file", options, spell)
-        options["session"] = _read_session(spell("secret_key_file"), key_file, session)
-    elif session:
-        raise ConfigurationError(
-            f"{spell('session_*')} needs {spell('secret_key_file')}"
-        )
+    _add_session(options, spell)
+    _add_passwords(options, spell)
+    if store is not None:
+        options["store"] = store
     exempt = _taken("exempt_", options)
     if exempt:
         _need_free("required", "exempt_*", options, spell)
@@ -128,6 +144,68 @@ def _protect(
     return guarded
 
 
+def _add_session(options: dict[str, Any], spell: Callable[[str], str]) -> None:
+    """Put one object in place of the options of its own."""
+    own = _taken("session_", options)
+    key_file = options.pop("secret_key_file", None)
+    if key_file:
+        _need_free("session", "secret_key_file", options, spell)
+        options["session"] = _read_session(spell("secret_key_file"), key_file, own)
+    elif own:
+        raise ConfigurationError(
+            f"{spell('session_*')} needs {spell('secret_key_file')}"
+        )
+
+
+def _add_passwords(options: dict[str, Any], spell: Callable[[str], str]) -> None:
+    """Put one object in place of the options of its own."""
+    own = _taken("password_", options)
+    if not own:
+        return
+    _need_free("passwords", "password_*", options, spell)
+    if "realm" not in own:
+        raise ConfigurationError(
+            f"{spell('password_*')} needs {spell('password_realm')}"
+        )
+    options["passwords"] = PasswordSignOn(**own)
+
+
+def _take_store(settings: dict[str, Any], spell: Callable[[str], str]) -> Any:
+    """Made of a URL and the options of its own, which are taken out of *settings* first:
+    whoever traces exceptions stores the locals, and the URL has a password.
+    """
+    text = settings.pop("store", None)
+    try:
+        return _read_store(text, settings, spell)
+    except ConfigurationError as problem:
+        clear_locals(problem)
+        raise
+    finally:
+        del text
+
+
+def _read_store(
+    text: Any, settings: dict[str, Any], spell: Callable[[str], str]
+) -> Any:
+    store = _read("store", spell("store"), text)
+    options = {
+        name: _read(name, spell(name), settings.pop(name))
+        for name in settings.keys() & _READERS.keys()
+        if name.startswith("store_")
+    }
+    options = _taken("store_", options)
+    if isinstance(store, str):
+        # Who has no store needs nothing of it.
+        from negotiate_wsgi.stores.valkey import ValkeyStore
+
+        return ValkeyStore(store, **options)
+    if options:
+        raise ConfigurationError(
+            f"{spell('store_*')} needs {spell('store')}=valkeys://host:6379/0"
+        )
+    return store
+
+
 def _warn_that_everybody_may_come_in(spell: Callable[[str], str]) -> None:
     _logger.warning(
         "%s names groups, and nothing says that only their members may come in: "
@@ -143,6 +221,8 @@ def _gssapi_acceptor(options: dict[str, Any]) -> GssapiAcceptor:
     taken = {name: options.pop(name) for name in own & options.keys()}
     if "group_sids" in taken:
         taken["groups"] = taken.pop("group_sids")
+    if "delegation_account" in taken:
+        taken["account"] = taken.pop("delegation_account")
     return GssapiAcceptor(**taken)
 
 
@@ -250,12 +330,15 @@ def _words_or_none(name: str, text: str) -> list[str]:
 
 
 def _flag(name: str, text: str) -> bool:
-    flags = dict.fromkeys(("yes", "true", "on", "1"), True)
-    flags |= dict.fromkeys(("no", "false", "off", "0"), False)
-    flag = flags.get(text.strip().lower())
+    flag = _FLAGS.get(text.strip().lower())
     if flag is None:
         raise ConfigurationError(f"{name}={text!r}: write yes or no")
     return flag
+
+
+def _flag_or_words(name: str, text: str) -> bool | list[str]:
+    words = _words(name, text)
+    return _FLAGS.get(" ".join(words).lower(), words)
 
 
 def _flag_or_object(name: str, text: str) -> Any:
@@ -273,6 +356,17 @@ def _acceptor(name: str, text: str) -> Any:
     if ":" not in word:
         raise ConfigurationError(
             f"{name}={text!r}: write gssapi, pykerberos or package.module:name"
+        )
+    return _object(name, text)
+
+
+def _url_or_object(name: str, text: str) -> Any:
+    if "://" in text:
+        return text.strip()
+    if not re.fullmatch(r"[\w.]+:[\w.]+", text):
+        # Without the text, which may have a password.
+        raise ConfigurationError(
+            f"{name}: write a URL such as valkeys://host:6379/0, or package.module:name"
         )
     return _object(name, text)
 
@@ -309,6 +403,8 @@ _READERS: dict[str, Callable[[str, str], Any]] = {
     "strip_realm": _flag,
     "user_header": _text,
     "session": _object,
+    "passwords": _object,
+    "store": _url_or_object,
     "trusted_origins": _words_or_none,
     "unauthorized": _object,
     "forbidden": _object,
@@ -318,6 +414,11 @@ _READERS: dict[str, Callable[[str, str], Any]] = {
     "acceptor": _acceptor,
     "active_directory": _flag,
     "group_sids": _sids,
+    "indicators": _flag_or_words,
+    "channel_binding": _text,
+    "certificate": _text,
+    "delegation": _text,
+    "delegation_account": _text,
     "log_level": _text,
     "secret_key_file": _text,
     "session_max_age": _number,
@@ -326,6 +427,13 @@ _READERS: dict[str, Callable[[str, str], Any]] = {
     "session_path": _text,
     "session_secure": _flag,
     "session_samesite": _text,
+    "password_realm": _text,
+    "password_form_path": _text,
+    "password_attempts": _number,
+    "password_remember": _number,
+    "store_prefix": _text,
+    "store_refresh": _number,
+    "store_when_down": _text,
     "exempt_paths": _words,
     "exempt_prefixes": _words,
     "exempt_preflights": _flag,

@@ -31,7 +31,7 @@ _ASKED = [
     f"NEGOTIATE_{name}"
     for name in (
         "SERVICE", "HOSTNAME", "KEYTAB", "ACCEPTOR", "ACTIVE_DIRECTORY", "GROUP_SIDS",
-        "REALMS", "USERS", "GROUPS", "STRIP_REALM",
+        "INDICATORS", "REALMS", "USERS", "GROUPS", "STRIP_REALM",
     )
 ]  # fmt: skip
 
@@ -69,6 +69,7 @@ def facts_of(environ: WSGIEnvironment) -> Rows:
         ("account", identity.account or ""),
         ("sid", identity.sid or ""),
         ("groups", ", ".join(sorted(identity.groups))),
+        ("indicators", ", ".join(sorted(identity.indicators))),
         ("by", identity.source),
         ("SPN", identity.spn or "only a ticket says"),
     ]

@@ -38,13 +38,13 @@ PAGE = """<!doctype html>
 <main>
 <header>
 <img src="/page/person.svg" alt="">
-<div><h1>Hello, {name}</h1><p>Nobody asked you for a password.</p></div>
+<div><h1>Hello, {name}</h1><p>{greeting}</p></div>
 </header>
 <dl>
 <dt><img src="/page/name.svg" alt=""> Principal</dt><dd id="principal">{principal}</dd>
 <dt><img src="/page/realm.svg" alt=""> Realm</dt><dd id="realm">{realm}</dd>
 <dt><img src="/page/spn.svg" alt=""> SPN</dt><dd id="spn">{service}</dd>
-<dt>Brought in by</dt><dd>{ticket} {session}</dd>
+<dt>Brought in by</dt><dd>{brought} {session}</dd>
 <dt><img src="/page/clock.svg" alt=""> A session lasts</dt><dd>{max_age} seconds</dd>
 </dl>
 <form method="post" action="/note">
@@ -60,7 +60,7 @@ PAGE = """<!doctype html>
 """
 
 
-def show(identity: Identity, posted: str = "") -> Response:
+def show(identity: Identity, auth_type: str, posted: str = "") -> Response:
     values = {
         "name": identity.name,
         "principal": identity.principal,
@@ -68,15 +68,20 @@ def show(identity: Identity, posted: str = "") -> Response:
         "service": identity.spn or "only a ticket says",
         "max_age": str(MAX_AGE),
         "posted": posted,
+        "greeting": "Nobody asked you for a password.",
     }
+    brought = "ticket"
+    if auth_type == "Basic":  # also in a session that a password began
+        brought = "password"
+        values["greeting"] = "You signed in with your password."
     values = {key: escape(value) for key, value in values.items()}
-    for source in ("ticket", "session"):
+    for place, source in (("brought", brought), ("session", "session")):
         tag = (
             'mark id="source"'
             if source == identity.source
             else 'span aria-hidden="true"'
         )
-        values[source] = (
+        values[place] = (
             f'<{tag}><img src="/page/{source}.svg" alt=""> {source}</{tag[:4]}>'
         )
     page = PAGE.format_map(values)
@@ -87,16 +92,18 @@ def show(identity: Identity, posted: str = "") -> Response:
 def app(request: Request) -> Response:
     identity = get_identity(request.environ)
     assert identity is not None  # sign-on is required
+    auth_type = request.environ["AUTH_TYPE"]
     if request.method == "POST" and request.path == "/note":
-        return show(
-            identity, f"{identity.principal} wrote: {request.form.get('note', '')}"
-        )
+        posted = f"{identity.principal} wrote: {request.form.get('note', '')}"
+        return show(identity, auth_type, posted)
     if request.method == "POST" and request.path == "/leave":
         forget(request.environ)
         return redirect("/", 303)
     if request.path == "/name":
         return Response(f"{identity.principal}\n")
-    return show(identity) if request.path == "/" else Response("Not found\n", 404)
+    if request.path != "/":
+        return Response("Not found\n", 404)
+    return show(identity, auth_type)
 
 
 site = SharedDataMiddleware(app, {"/page": str(ASSETS)}, cache=False)

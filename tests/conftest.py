@@ -13,7 +13,10 @@ from pathlib import Path
 import pytest
 import sites
 from domain import AES, RC4, Domain
+from fleet_site import USERS
 from initiator import Initiator, prolong, token_at
+from password_accounts import PASSWORDS, TROUBLES, account_in
+from pkinit import make_pkinit_identity
 from playwright.sync_api import sync_playwright
 from tickets import Tickets
 
@@ -30,6 +33,8 @@ FLAGS = [
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 
+# After nohup it is ignored by all that the tests start, some of which it has to end.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 os.environ["LC_ALL"] = "C.UTF-8"  # the library's texts can be localised
 os.environ["GSS_MECH_CONFIG"] = os.devnull  # only who asks for it meets the NTLM plugin
 for name in list(os.environ):
@@ -38,7 +43,33 @@ for name in list(os.environ):
 
 
 class World(Tickets, Realm):
-    """A realm of MIT's, and the tickets that each scenario needs."""
+    """A realm of MIT's, the tickets that each scenario needs, and what accounts can be like."""
+
+    def add_account(self, name, password=None, *options):
+        """A principal, which needs no ticket; with *options* of kadmin's addprinc."""
+        password = password or self.password(name)
+        self.kadmin("addprinc", *options, "-pw", password, name)
+
+    def disable(self, name):
+        self.kadmin("modprinc", "-allow_tix", name)
+
+    def end_account(self, name):
+        self.kadmin("modprinc", "-expire", "2001-01-01", name)
+
+    def expire_password(self, name):
+        self.kadmin("modprinc", "-pwexpire", "2001-01-01", name)
+
+    def require_change(self, name):
+        self.kadmin("modprinc", "+needchange", name)
+
+    def lock(self, name):
+        """Have a wrong password lock it, and type one."""
+        if "locks" not in self.kadmin("listpols").split():
+            self.kadmin("addpol", "-maxfailure", "1", "locks")
+        self.kadmin("modprinc", "+requires_preauth", "-policy", "locks", name)
+        kinit = ["kinit", "-c", f"{self.ccache(name)}.none", name]
+        failed = subprocess.run(kinit, input="no\n", text=True, capture_output=True)
+        assert failed.returncode
 
 
 @pytest.fixture(autouse=True)
@@ -78,6 +109,26 @@ def realm(tmp_path_factory):
         break_keys(realm)
         realm.keep()
         yield realm
+
+
+@pytest.fixture(scope="session")
+def users(realm):
+    """The realm, in which the four of a fleet's tests have tickets."""
+    for user in USERS[2:]:
+        realm.add_account(user)
+        realm.kinit(user)
+    return realm
+
+
+@pytest.fixture(scope="session")
+def forwardable(realm, tmp_path_factory):
+    """The credential cache of each of three users, whose tickets may be forwarded."""
+    directory = tmp_path_factory.mktemp("forwardable")
+    realm.kadmin("addprinc", "-pw", realm.password("carol"), "carol")
+    caches = {user: str(directory / user) for user in ("alice", "bob", "carol")}
+    for user, ccache in caches.items():
+        realm._k5.kinit(user, realm.password(user), ["-f", "-c", ccache])
+    return caches
 
 
 @pytest.fixture(autouse=True)
@@ -150,6 +201,42 @@ def domain(domain_controller, monkeypatch):
 
 
 @pytest.fixture(scope="session")
+def accounts_of_mit(realm):
+    for user, password in PASSWORDS.items():
+        realm.add_account(user, password, "+requires_preauth")
+    realm.add_account("pw-plain", "Passw0rd", "-requires_preauth")
+    realm.add_account("pw-short", "Passw0rd", "-maxlife", "10 minutes")
+    for trouble in TROUBLES:
+        realm.add_account(account_in(trouble), "Passw0rd")
+        getattr(realm, trouble)(account_in(trouble))
+    return realm
+
+
+@pytest.fixture(scope="session")
+def accounts_of_samba(domain_controller):
+    for user, password in PASSWORDS.items():
+        domain_controller.add_user(user, password=password)
+    for trouble in TROUBLES:
+        domain_controller.add_user(account_in(trouble), password="Passw0rd")
+        getattr(domain_controller, trouble)(account_in(trouble))
+    domain_controller.add_user("pw-rc4", **{"msDS-SupportedEncryptionTypes": str(RC4)})
+    return domain_controller
+
+
+@pytest.fixture(params=["mit", "samba"])
+def kind(request):
+    return request.param
+
+
+@pytest.fixture
+def home(request, kind):
+    """A realm of each kind, with the accounts above; the test lives in it."""
+    home = request.getfixturevalue({"mit": "realm", "samba": "domain"}[kind])
+    request.getfixturevalue(f"accounts_of_{kind}")
+    return home
+
+
+@pytest.fixture(scope="session")
 def trusted_domain(domain_controller):
     """Another domain, which `domain` trusts; its user olga is in ``visitors`` of `domain`."""
     with Domain("PARTNER.TEST", "PARTNER", "dc2") as partner:
@@ -185,44 +272,6 @@ def break_keys(realm):
         ["ktutil"], input=f"rkt {scratch}\ndelent 1\nwkt {realm.keytab}\n", text=True, check=True,
         stdout=subprocess.DEVNULL,
     )  # fmt: skip
-
-
-def make_pkinit_identity(directory):
-    """A certificate authority and a KDC certificate as RFC 4556 section 3.2.4 wants it."""
-    extensions = directory / "kdc.ext"
-    extensions.write_text(
-        "[kdc]\nkeyUsage=nonRepudiation,digitalSignature,keyEncipherment,keyAgreement\n"
-        "extendedKeyUsage=1.3.6.1.5.2.3.5\n"
-        "subjectAltName=otherName:1.3.6.1.5.2.2;SEQUENCE:kdc_principal\n"
-        "[kdc_principal]\nrealm=EXP:0,GeneralString:EXAMPLE.TEST\n"
-        "principal_name=EXP:1,SEQUENCE:name\n"
-        "[name]\nname_type=EXP:0,INTEGER:1\nname_string=EXP:1,SEQUENCE:names\n"
-        "[names]\na=GeneralString:krbtgt\nb=GeneralString:EXAMPLE.TEST\n"
-    )
-
-    def openssl(*arguments):
-        subprocess.run(
-            ["openssl", *arguments], cwd=directory, check=True, capture_output=True
-        )
-
-    new_key = ["-newkey", "rsa:2048", "-nodes"]
-    openssl(
-        "req",
-        "-x509",
-        *new_key,
-        "-keyout",
-        "ca.key",
-        "-out",
-        "ca.pem",
-        "-subj",
-        "/CN=CA",
-    )
-    openssl(
-        "req", *new_key, "-keyout", "kdc.key", "-out", "kdc.csr", "-subj", "/CN=KDC"
-    )
-    openssl("x509", "-req", "-in", "kdc.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-out",
-            "kdc.pem", "-CAcreateserial", "-extfile", "kdc.ext", "-extensions", "kdc")  # fmt: skip
-    return directory
 
 
 @pytest.fixture(scope="session")
@@ -361,6 +410,21 @@ def launch(playwright, tmp_path):
     yield launch
     for context in contexts:
         context.close()
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory):
+    """For localhost, signed by itself, in a file with its key."""
+    file = tmp_path_factory.mktemp("tls") / "localhost.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,DNS:*.localhost",
+         "-keyout", file, "-out", file.with_suffix(".crt")],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    with file.open("a") as both:
+        both.write(file.with_suffix(".crt").read_text())
+    return file
 
 
 @pytest.fixture

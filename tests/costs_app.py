@@ -4,7 +4,15 @@ import time
 
 from helpers import KEY, NamedAcceptor, app
 
-from negotiate_wsgi import NegotiateMiddleware, Reason, Refusal, SessionCookie, unless
+from negotiate_wsgi import (
+    NegotiateMiddleware,
+    PasswordSignOn,
+    Reason,
+    Refusal,
+    SessionCookie,
+    unless,
+)
+from negotiate_wsgi.testing import PretendRealm
 
 application = NegotiateMiddleware(
     app,
@@ -12,6 +20,14 @@ application = NegotiateMiddleware(
     session=SessionCookie(KEY),
     trusted_origins=["https://portal.example.com"],
     required=unless(paths=["/health"], prefixes=["/static"], preflights=True),
+)
+#: The same where a password would be taken.
+with_passwords = NegotiateMiddleware(
+    app,
+    acceptor=PretendRealm(passwords={"alice": "secret"}),
+    session=SessionCookie(KEY),
+    # The first ones of an address cost more: they are written down, and wait.
+    passwords=PasswordSignOn("EXAMPLE.TEST", attempts_from_address=3),
 )
 
 

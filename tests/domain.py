@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
+import secrets
 import shutil
 import subprocess
 import tempfile
@@ -13,6 +15,7 @@ from pathlib import Path
 import sites
 from tickets import Tickets
 
+from negotiate_wsgi.exceptions import ConfigurationError
 from negotiate_wsgi.realm.programs import Guardian, run_program
 from negotiate_wsgi.realm.realm import _free_port
 
@@ -23,6 +26,8 @@ RC4 = 0x04
 AES = 0x18
 #: A bit of userAccountControl ([MS-ADTS] section 2.2.16): tickets come without a PAC.
 NO_AUTH_DATA_REQUIRED = 0x02000000
+#: Another, of an account that nobody may use.
+ACCOUNTDISABLE = 0x00000002
 #: What `Domain.add_user` and its like give an account that names no other.
 PASSWORD = "Passw0rd-of-{}"
 
@@ -31,9 +36,11 @@ realm = {name}
 workgroup = {netbios}
 netbios name = {hostname}
 server role = active directory domain controller
-server services = kdc
-interfaces = lo
+server services = {services}
+interfaces = {interfaces}
 bind interfaces only = yes
+ldap server require strong auth = no
+tls enabled = no
 krb5 port = {kdc_port}
 kpasswd port = {kpasswd_port}
 log level = 1
@@ -74,9 +81,21 @@ class Domain(Tickets):
     at once. ``environ`` is what a process needs to live in the domain, as its first user.
     Whatever ends this process, be it SIGKILL, ends the domain controller and deletes the
     directory, too.
+
+    With *has_ldap*, its directory answers on port 389 of ``address``, which is its own, for users who
+    may open such a port.
     """
 
-    def __init__(self, name="AD.CORP.TEST", netbios="ADCORP", hostname="dc1"):
+    def __init__(
+        self, name="AD.CORP.TEST", netbios="ADCORP", hostname="dc1", has_ldap=False
+    ):
+        self.services = "kdc"
+        self.interfaces = "lo"
+        self.address = "127.0.0.1"
+        if has_ldap:
+            self.services = "kdc, ldap"
+            self.address = ".".join(["127", *map(str, secrets.token_bytes(2)), "77"])
+            self.interfaces = f"{self.address}/8"
         self.name = name
         self.netbios = netbios
         self.hostname = hostname
@@ -130,7 +149,7 @@ class Domain(Tickets):
     def _write_krb5_conf(self, *others):
         """The krb5.conf of those who live here, who know the KDCs of *others*, too."""
         realms = "".join(
-            f"{domain.name} = {{\n kdc = 127.0.0.1:{domain.kdc_port}\n}}\n"
+            f"{domain.name} = {{\n kdc = {domain.address}:{domain.kdc_port}\n}}\n"
             for domain in (self, *others)
         )
         conf = _KRB5_CONF.format(name=self.name, realms=realms)
@@ -154,7 +173,7 @@ class Domain(Tickets):
         )  # fmt: skip
         self._processes.append(controller)
         try:
-            sites.wait_for(self.kdc_port, controller)
+            sites.wait_for(self.kdc_port, controller, address=self.address)
         except AssertionError as problem:
             log = self.directory / "samba.log"
             raise RuntimeError(f"samba: {problem}\n{log.read_text()}") from None
@@ -235,6 +254,29 @@ class Domain(Tickets):
         flags = int(self.attribute(name, "userAccountControl")[0])
         self.modify(name, userAccountControl=str(flags | flag))
 
+    def disable(self, name):
+        self.add_flag(name, ACCOUNTDISABLE)
+
+    def end_account(self, name):
+        """Have it expired, in the year 1601."""
+        self.modify(name, accountExpires="1")
+
+    def expire_password(self, name):
+        """Have it to be changed, which is all that Active Directory knows of an old one."""
+        self.modify(name, pwdLastSet="0")
+
+    require_change = expire_password
+
+    def lock(self, name):
+        """Have a wrong password lock it, and type one."""
+        if "locks" not in self.samba_tool("domain", "passwordsettings", "pso", "list"):
+            pso = ["domain", "passwordsettings", "pso"]
+            options = ["--account-lockout-threshold=1", "--account-lockout-duration=99"]
+            self.samba_tool(*pso, "create", "locks", "1", *options)
+        self.samba_tool("domain", "passwordsettings", "pso", "apply", "locks", name)
+        with contextlib.suppress(ConfigurationError):
+            self._kinit(self.ccache(name), name, "not the password")
+
     def add_spn(self, name, *spns):
         self._ask("add_spns", name, spns)
 
@@ -297,10 +339,14 @@ class Domain(Tickets):
         said otherwise; returns the credential cache.
         """
         ccache = ccache or self.ccache(principal)
-        environ = {**os.environ, **self._krb5_environ()}
-        typed = self.password(account or principal) + "\n"
-        run_program(["kinit", *options, "-c", ccache, principal], environ, typed)
+        password = self.password(account or principal)
+        self._kinit(ccache, principal, password, *options)
         return ccache
+
+    def _kinit(self, ccache, principal, password, *options):
+        environ = {**os.environ, **self._krb5_environ()}
+        command = ["kinit", *options, "-c", ccache, principal]
+        run_program(command, environ, password + "\n")
 
     def kvno(self, spn, user="alice"):
         """Have *user* get a ticket for *spn*, and return what the program kvno says of it."""

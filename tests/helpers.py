@@ -35,7 +35,7 @@ HTML = [("Accept", "text/html,application/xhtml+xml,*/*;q=0.8")]
 
 #: The preferences of a Firefox that signs on to localhost, and calls nobody else.
 FIREFOX = {
-    "network.negotiate-auth.trusted-uris": "http://localhost",
+    "network.negotiate-auth.trusted-uris": "localhost",
     "app.normandy.enabled": False,
     "app.update.enabled": False,
     "browser.aboutwelcome.enabled": False,
@@ -234,7 +234,7 @@ def wait_until(true, seconds=120):
 class BrowserServer(sites.HttpSite):
     """A gunicorn with an application of browser_apps, and the log of its requests."""
 
-    def __init__(self, application, log, host="localhost", **environ):
+    def __init__(self, application, log, host="localhost", certificate=None, **environ):
         self._log = log
         self._clock = log.with_suffix(".clock")
         self._host = host
@@ -246,10 +246,15 @@ class BrowserServer(sites.HttpSite):
             "SECRET_KEY": "a key of thirty-two bytes or more",
             "CLOCK": str(self._clock),
         }
+        arguments = ["--access-logfile", log, "--access-logformat", "%(s)s %(r)s"]
+        self._scheme = "http"
+        if certificate:  # a file with the key, too
+            arguments += ["--certfile", certificate, "--keyfile", certificate]
+            self._scheme = "https"
         super().__init__(
             "gunicorn-gthread",
             f"browser_apps:{application}",
-            arguments=["--access-logfile", log, "--access-logformat", "%(s)s %(r)s"],
+            arguments=arguments,
             **own | environ,
         )
 
@@ -259,7 +264,7 @@ class BrowserServer(sites.HttpSite):
 
     @property
     def url(self):
-        return f"http://{self._host}:{self.port}"
+        return f"{self._scheme}://{self._host}:{self.port}"
 
     @property
     def requests(self):

@@ -20,15 +20,24 @@ KRB5 = gssapi.OID.from_int_seq("1.2.840.113554.1.2.2")
 
 
 class Initiator:
-    """One negotiation for *spn*; ``token`` is its first and only leg."""
+    """One negotiation for *spn*; ``token`` is its first and only leg.
 
-    def __init__(self, ccache, spn, mech=SPNEGO, mutual=True):
+    It is bound to the TLS connection with a server whose certificate makes *binding*.
+    """
+
+    def __init__(
+        self, ccache, spn, mech=SPNEGO, mutual=True, delegate=False, binding=None
+    ):
         flags = FLAGS.mutual_authentication if mutual else FLAGS.integrity
+        if delegate:
+            flags |= FLAGS.delegate_to_peer
         credentials = gssapi.Credentials(usage="initiate", store={"ccache": ccache})
         name = gssapi.Name(spn, gssapi.NameType.kerberos_principal)
+        bindings = binding and gssapi.raw.ChannelBindings(application_data=binding)
         self.context = gssapi.SecurityContext(
-            name=name, creds=credentials, mech=mech, flags=flags, usage="initiate"
-        )
+            name=name, creds=credentials, mech=mech, flags=flags, usage="initiate",
+            channel_bindings=bindings,
+        )  # fmt: skip
         self.token = self.context.step()
 
     @property

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import pytest
@@ -84,6 +85,20 @@ class AdministeredRealm(Realm):
 
     def start_kdc(self):
         self._k5.start_kdc()
+
+
+def name_of_host(test):
+    """A host's name that tells of which test it is."""
+    return re.sub(r"[^a-z0-9]+", "-", test.lower())[-50:].strip("-")
+
+
+@contextmanager
+def administered_realm(**options):
+    """An `AdministeredRealm`, and this process lives in it."""
+    with AdministeredRealm(**options) as realm, pytest.MonkeyPatch.context() as patch:
+        for name, value in realm.environ.items():
+            patch.setenv(name, value)
+        yield realm
 
 
 @dataclass

@@ -149,11 +149,12 @@ class HttpSite:
 
 
 def command(kind, port, application):
-    if kind == "uwsgi":
+    if kind.startswith("uwsgi"):
+        threads = [] if kind == "uwsgi-without-threads" else ["--threads", "4"]
         return [
             shutil.which("uwsgi"), "--plugin", "python3", "--home", sys.prefix, "--master",
             "--die-on-term", "--need-app", "--http-socket", f"127.0.0.1:{port}",
-            "--module", application, "--buffer-size", "65535", "--threads", "4",
+            "--module", application, "--buffer-size", "65535", *threads,
             # It closes the connection after each answer, and does not say so by itself.
             "--add-header", "Connection: close",
         ]  # fmt: skip
@@ -191,16 +192,16 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def is_open(port):
+def is_open(port, address="127.0.0.1"):
     with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        return probe.connect_ex((address, port)) == 0
 
 
-def wait_for(port, process, seconds=120):
+def wait_for(port, process, seconds=120, address="127.0.0.1"):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         assert process.poll() is None, f"the server ended with {process.returncode}"
-        if is_open(port):
+        if is_open(port, address):
             return
         time.sleep(0.05)
     raise TimeoutError(f"nothing listens on port {port}")

@@ -29,12 +29,15 @@ def app(environ, start_response):
 def report(environ, start_response):
     """Says what the middleware told us."""
     identity, refusal = get_identity(environ), get_refusal(environ)
+    # uWSGI may reset a connection of which the app has left something unread.
+    body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
     lines = [
         f"user={environ.get('REMOTE_USER')}",
         f"type={environ.get('AUTH_TYPE')}",
         f"identity={identity}",
         f"refusal={refusal.reason if refusal else None}",
         f"authorization={environ.get('HTTP_AUTHORIZATION', '')[:5]}",
+        f"body={len(body)}",
     ]
     start_response("200 OK", TEXT)
     return ["\n".join(lines).encode("latin-1")]

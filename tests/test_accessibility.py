@@ -2,6 +2,7 @@
 
 import itertools
 import os
+from types import SimpleNamespace
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -25,55 +26,85 @@ LONG = "x" * 80  # as long as the note may be
 
 
 @pytest.fixture(scope="module")
-def server(realm, tmp_path_factory):
+def servers(realm, tmp_path_factory, certificate):
+    """The sample, the debug page, and a site that takes passwords."""
     log = tmp_path_factory.mktemp("accessibility") / "log"
-    server = BrowserServer("application", log)
-    yield server
-    server.close()
+    opened = {
+        "sample": BrowserServer("application", log),
+        "debugging": BrowserServer("debugging", log.with_name("debugging")),
+        "asking": BrowserServer(
+            "asking", log.with_name("asking"), certificate=certificate
+        ),
+    }
+    yield SimpleNamespace(**opened)
+    for server in opened.values():
+        server.close()
 
 
-@pytest.fixture(scope="module")
-def debugging(realm, tmp_path_factory):
-    log = tmp_path_factory.mktemp("accessibility") / "log"
-    server = BrowserServer("debugging", log)
-    yield server
-    server.close()
+def the_sample(page, servers):
+    page.goto(servers.sample.url)
 
 
-def the_sample(page, server, debugging):
-    page.goto(server.url)
-
-
-def the_sample_by_a_session(page, server, debugging):
-    page.goto(server.url)
+def the_sample_by_a_session(page, servers):
+    page.goto(servers.sample.url)
     page.reload()
     page.get_by_role("textbox").fill(LONG)
     page.get_by_role("button", name="Post").click()
 
 
-def the_401(page, server, debugging):
-    page.goto(server.url)
+def the_401(page, servers):
+    page.goto(servers.sample.url)
     page.wait_for_load_state()
 
 
-def the_403(page, server, debugging):
-    page.goto(f"{server.url}/not-you/")
+def the_403(page, servers):
+    page.goto(f"{servers.sample.url}/not-you/")
 
 
-def the_500(page, server, debugging):
-    page.goto(f"{server.url}/broken/")
+def the_500(page, servers):
+    page.goto(f"{servers.sample.url}/broken/")
 
 
-def nothing_sent(page, server, debugging):
-    page.goto(debugging.url)
+def nothing_sent(page, servers):
+    page.goto(servers.debugging.url)
 
 
-def signed_on(page, server, debugging):
-    page.goto(debugging.url)
+def signed_on(page, servers):
+    page.goto(servers.debugging.url)
 
 
-def refused(page, server, debugging):
-    page.goto(f"{debugging.url}/strict/")
+def refused(page, servers):
+    page.goto(f"{servers.debugging.url}/strict/")
+
+
+def the_form(page, servers):
+    page.goto(servers.asking.url + "/.negotiate/sign-in?next=/")
+
+
+def the_form_unfolded(page, servers):
+    the_form(page, servers)
+    page.get_by_text("Sign in without a password").click()
+
+
+def type_a_password(page, url):
+    page.goto(url + "/.negotiate/sign-in")
+    page.get_by_label("User name").fill("alice")
+    page.get_by_label("Password").fill("wrong")
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_load_state()
+
+
+def password_refused(page, servers):
+    type_a_password(page, servers.asking.url)
+
+
+def too_many_attempts(page, servers):
+    for _ in range(2):
+        type_a_password(page, servers.asking.url + "/impatient")
+
+
+def kdc_unreachable(page, servers):
+    type_a_password(page, servers.asking.url + "/unreachable")
 
 
 PAGES = {
@@ -85,19 +116,31 @@ PAGES = {
     nothing_sent: "Nothing was sent",
     signed_on: "Signed on",
     refused: "Refused",
+    the_form: "Sign in",
+    the_form_unfolded: "Sign in",
+    password_refused: "Sign in",
+    too_many_attempts: "Too many attempts",
+    kdc_unreachable: "Sign-on is out of order for the moment",
 }
-WITHOUT_A_TICKET = {the_401, nothing_sent}
+WITH_A_PASSWORD = {
+    the_form,
+    the_form_unfolded,
+    password_refused,
+    too_many_attempts,
+    kdc_unreachable,
+}
+WITHOUT_A_TICKET = {the_401, nothing_sent, *WITH_A_PASSWORD}
 
 
 @pytest.mark.parametrize("visit", PAGES, ids=lambda visit: visit.__name__)
-def test_a_page_can_be_read(browse, realm, server, debugging, visit):
+def test_a_page_can_be_read(browse, realm, servers, visit):
     environ = dict(os.environ)
     if visit in WITHOUT_A_TICKET:
         environ["KRB5CCNAME"] = str(realm.directory / "no-such-cache")
     page = browse(
-        env=environ, java_script_enabled=True
+        env=environ, java_script_enabled=True, ignore_https_errors=True
     )  # of axe, and of no page of ours
-    visit(page, server, debugging)
+    visit(page, servers)
     assert page.get_by_role("heading", level=1).text_content() == PAGES[visit]
     for scheme, (name, width) in itertools.product(["light", "dark"], WIDTHS.items()):
         page.emulate_media(color_scheme=scheme)
@@ -109,10 +152,10 @@ def test_a_page_can_be_read(browse, realm, server, debugging, visit):
         assert page.evaluate(MISPLACED) == []
 
 
-def test_axe_sees_what_cannot_be_read(browse, server):
+def test_axe_sees_what_cannot_be_read(browse, servers):
     """The negative control: grey on grey, and wider than the window."""
     page = browse(java_script_enabled=True, viewport={"width": 320, "height": 700})
-    page.goto(server.url)
+    page.goto(servers.sample.url)
     page.add_style_tag(content="main { color: #999 !important; min-width: 600px }")
     found = {each["id"] for each in Axe().run(page).response["violations"]}
     assert "color-contrast" in found

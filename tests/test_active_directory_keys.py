@@ -26,7 +26,7 @@ def keytab(domain, tmp_path, monkeypatch):
     return path
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def accounts(domain_controller):
     """Accounts for these tests alone, with SPNs that no other account has."""
     domain = domain_controller

@@ -71,7 +71,7 @@ def status(site, ccache, spn=SPN):
     return answer.status
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def computer_root(domain_controller):
     """Any user may add a computer, and name it."""
     domain_controller.add_computer("root$")

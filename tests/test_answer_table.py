@@ -324,6 +324,7 @@ def test_body_of_an_accepted_request(site, realm):
         "/required/", realm.authorization(), method="POST", body=b"x" * 1000
     )
     assert is_let_in(answer)
+    assert "body=1000" in answer.text
 
 
 # --- as without us ---

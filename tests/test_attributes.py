@@ -14,7 +14,8 @@ from negotiate_wsgi import (
     Reason,
     Refused,
 )
-from negotiate_wsgi.acceptors.attributes import Attributes, sids_of
+from negotiate_wsgi.acceptors.attributes import Attributes
+from negotiate_wsgi.acceptors.pac import sids_of
 from negotiate_wsgi.acceptors.target import Verdict
 from negotiate_wsgi.request.session import audience_of
 from negotiate_wsgi.wire.sids import sid_from_text
@@ -35,16 +36,21 @@ def upn_dns_info(account="alice", sid=SID):
     return struct.pack("<HHHHIHHHH", *names) + b"\0\0\0\0" + name + sid
 
 
+def reader(attributes):
+    """What the library answers, of *attributes* with one value each."""
+    return lambda urn: [attributes[urn]] if urn in attributes else []
+
+
 def test_the_pac_says_who_it_is():
     attributes = Attributes.of(True, None)
-    identity = attributes.identity({UPN_DNS_INFO: upn_dns_info()}.get, ALICE, SPN)
+    identity = attributes.identity(reader({UPN_DNS_INFO: upn_dns_info()}), ALICE, SPN)
     assert identity == Identity("alice@AD.CORP.TEST", SPN, account="alice", sid=SID)
 
 
 def test_an_account_cannot_pass_for_another_principal():
     attributes = Attributes.of(True, None)
     evil = upn_dns_info("admin@AD.CORP.TEST")
-    identity = attributes.identity({UPN_DNS_INFO: evil}.get, ALICE, SPN)
+    identity = attributes.identity(reader({UPN_DNS_INFO: evil}), ALICE, SPN)
     assert identity.principal == r"admin\@AD.CORP.TEST@AD.CORP.TEST"
     assert identity.name == r"admin\@AD.CORP.TEST"
 
@@ -62,19 +68,19 @@ def test_an_account_cannot_pass_for_another_principal():
 )
 @pytest.mark.parametrize("groups", [None, GROUPS], ids=["no groups", "groups"])
 def test_without_a_good_pac_nobody_is_named_by_one(pac, groups):
-    refused = Attributes.of(True, groups).identity(pac.get, ALICE, SPN)
+    refused = Attributes.of(True, groups).identity(reader(pac), ALICE, SPN)
     assert isinstance(refused, Refused)
     assert refused.reason is Reason.NO_PAC
     assert (refused.principal, refused.spn) == (ALICE, SPN)
     assert refused.detail
-    in_no_group = Attributes.of(False, groups).identity(pac.get, ALICE, SPN)
+    in_no_group = Attributes.of(False, groups).identity(reader(pac), ALICE, SPN)
     assert in_no_group == Identity(ALICE, SPN)
-    assert sids_of(pac.get) == ()
+    assert sids_of(reader(pac)) == ()
 
 
 def test_anonymous_stays_anonymous():
     principal = "WELLKNOWN/ANONYMOUS@AD.CORP.TEST"
-    identity = Attributes.of(True, GROUPS).identity({}.get, principal, SPN)
+    identity = Attributes.of(True, GROUPS).identity(reader({}), principal, SPN)
     assert identity == Identity(principal, SPN)
     assert identity.is_anonymous
 
@@ -114,6 +120,8 @@ OTHERS = [
     {"groups": GROUPS},
     {"active_directory": True, "groups": {"staff": SID}},
     {"active_directory": True, "groups": {**GROUPS, "all": "S-1-1-0"}},
+    {"active_directory": True, "groups": GROUPS, "indicators": True},
+    {"active_directory": True, "groups": GROUPS, "indicators": ["pkinit"]},
 ]
 
 

@@ -1,5 +1,7 @@
 """What did the client say? Without a KDC, in milliseconds."""
 
+import base64
+
 import pytest
 from helpers import (
     GOOD,
@@ -17,7 +19,11 @@ from helpers import (
 from negotiate_wsgi.reasons import Reason, Refusal
 from negotiate_wsgi.wire.authorization import (
     MAX_TOKEN,
+    Password,
+    checked_password,
+    is_basic,
     is_negotiate,
+    read_basic,
     read_token,
     screen,
     write_token,
@@ -204,3 +210,122 @@ def test_size_limit():
 def test_write_token_is_what_read_token_reads():
     assert write_token(b"abc") == "Negotiate YWJj"
     assert read_token(write_token(GOOD)) == GOOD
+
+
+def basic(user_id, password=None):
+    """The header of a client that encodes as RFC 7617 section 2 has it."""
+    content = user_id if password is None else f"{user_id}:{password}".encode()
+    return "Basic " + base64.b64encode(content).decode()
+
+
+def typed(found):
+    user, password = found
+    return user, password.reveal()
+
+
+@pytest.mark.parametrize("scheme", ["Basic", "basic", "BASIC", "bAsIc"])
+def test_basic_has_no_case(scheme):
+    header = basic("alice", "secret").replace("Basic", scheme)
+    assert is_basic(header)
+    assert typed(read_basic(header)) == ("alice", "secret")
+    assert is_basic(scheme)
+
+
+@pytest.mark.parametrize(
+    "header", [None, "", "Negotiate YTpi", "Basi YTpi", "Basic2 YTpi", "Bearer", "x"]
+)
+def test_no_header_or_none_of_basic(header):
+    assert not is_basic(header)
+
+
+RIGHT = {
+    "of RFC 7617 section 2": ("Aladdin", "open sesame"),
+    "of RFC 7617 section 2.1": ("test", "123\xa3"),
+    "a colon in the password": ("alice", "a:b:"),
+    "spaces, which nobody strips": (" alice ", " secret "),
+    "not normalised": ("u\u0308ser", "pa\u0308ss"),
+    "control characters in the password": ("alice", "a\tb\x7f\n"),
+    "an emoji": ("\U0001f511", "\U0001f511"),
+    "the longest of both": ("\U0001f511" * 256, "x" * 1024),
+    "the longest in bytes": ("alice", "\u20ac" * 341 + "x"),
+    "a computer": ("WEB2$", "x"),
+}
+
+
+@pytest.mark.parametrize(("user", "password"), RIGHT.values(), ids=RIGHT)
+def test_user_name_and_password_come_as_they_were_typed(user, password):
+    assert typed(read_basic(basic(user, password))) == (user, password)
+    assert typed(checked_password(user, password)) == (user, password)
+
+
+NO_NAME = "the user name has @, /, a backslash or a control character"
+WRONG = {
+    "no user name": ("", "x", "a user name of 1 to 256 characters is needed"),
+    "257 characters": ("x" * 257, "x", "a user name of 1 to 256 characters is needed"),
+    "a typed realm": ("alice@EXAMPLE.TEST", "x", NO_NAME),
+    "an SPN": ("HTTP/localhost", "x", NO_NAME),
+    "of Windows": ("CORP\\alice", "x", NO_NAME),
+    "NUL in the user name": ("alice\0", "x", NO_NAME),
+    "a line in the user name": ("alice\nbob", "x", NO_NAME),
+    "a line at its end": ("alice\n", "x", NO_NAME),
+    "DEL in the user name": ("alice\x7f", "x", NO_NAME),
+    "C1 in the user name": ("alice\x85", "x", NO_NAME),
+    "NUL in the password": ("alice", "a\0b", "the password has a NUL"),
+    "1025 bytes": ("alice", "x" * 1025, "the password has more than 1024 bytes"),
+    "1026 bytes": ("alice", "\u20ac" * 342, "the password has more than 1024 bytes"),
+    "no password": ("alice", "", "the password is empty"),
+}
+
+
+@pytest.mark.parametrize(("user", "password", "detail"), WRONG.values(), ids=WRONG)
+def test_the_kdc_is_not_asked(user, password, detail):
+    expected = Refusal(Reason.PASSWORD_REFUSED, detail)
+    assert read_basic(basic(user, password)) == expected
+    assert checked_password(user, password) == expected
+
+
+@pytest.mark.parametrize(
+    ("user", "password"), [("alice\ud800", "x"), ("alice", "x\udcff")]
+)
+def test_text_that_is_no_utf_8(user, password):
+    """As an application server may decode it; no exception is to hold the password."""
+    refused = checked_password(user, password)
+    assert isinstance(refused, Refusal)
+    assert refused.reason is Reason.PASSWORD_REFUSED
+
+
+@pytest.mark.parametrize(
+    ("header", "detail"),
+    [
+        ("Basic", "without a colon after the user name"),
+        (basic(b"alice"), "without a colon after the user name"),
+        (basic(b"\xfcser:x"), "not UTF-8"),
+        (basic(b"alice:\xfc"), "not UTF-8"),
+        (basic(b"alice:\xed\xa0\x80"), "not UTF-8"),
+        ("Basic YTpi\xe9", "not strictly base64 encoded"),
+        ("Basic YT pi", "not strictly base64 encoded"),
+        ("Basic YTpiYw===", "not strictly base64 encoded"),
+        ("Basic YTpi,YTpi", "not strictly base64 encoded"),
+        ("Basic YWxpY2U6eA", "not strictly base64 encoded"),
+        (basic("alice", "x" * 3000), "longer than user name and password may be"),
+        (f"Basic {' ' * 3000}YTpi", "longer than user name and password may be"),
+    ],
+)
+def test_what_is_no_basic_credential(header, detail):
+    assert is_basic(header)
+    assert read_basic(header) == Refusal(Reason.PASSWORD_REFUSED, detail)
+
+
+def test_spaces_around_basic_credentials():
+    header = basic("alice", "x").replace(" ", "   ") + "  "
+    assert typed(read_basic(header)) == ("alice", "x")
+
+
+def test_no_refusal_has_the_password_and_no_repr_shows_it():
+    for _, password, _ in WRONG.values():
+        refused = checked_password("alice@R", f"tOp-SeCrEt{password}")
+        assert "tOp-SeCrEt" not in repr(refused)
+    password = Password("tOp-SeCrEt")
+    assert (repr(password), str(password), f"{password}") == ("***",) * 3
+    assert password != Password("tOp-SeCrEt")
+    assert not hasattr(password, "__dict__")

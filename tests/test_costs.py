@@ -5,6 +5,7 @@ to receive and to parse it is not counted: gunicorn takes a hundred times a plai
 """
 
 import http.client
+import io
 import logging
 import time
 
@@ -12,6 +13,8 @@ import costs_app
 import pytest
 import sites
 from werkzeug.test import EnvironBuilder
+
+from negotiate_wsgi.request import password_verdicts
 
 MIB = 2**20
 MOST = 10  # times a plain 401
@@ -112,6 +115,71 @@ def test_a_header_costs_at_most_ten_plain_401s(name):
     ]
     of_plain, of_heavy = (min(times) for times in zip(*rounds, strict=True))
     assert of_heavy < MOST * of_plain, f"{of_heavy / of_plain:.1f} times a plain 401"
+
+
+FORM = "/.negotiate/sign-in"
+OURS = {
+    "REQUEST_METHOD": "POST",
+    "HTTP_SEC_FETCH_SITE": "same-origin",
+    "PATH_INFO": FORM,
+}
+URLENCODED = OURS | {"CONTENT_TYPE": "application/x-www-form-urlencoded"}
+TYPED = {
+    "basic": {"HTTP_AUTHORIZATION": "Basic " + long("YWxpY2U6")},
+    "basic: longest": {"HTTP_AUTHORIZATION": "Basic " + "YWxpY2U6" * 360},
+    "basic: blanks": {"HTTP_AUTHORIZATION": "Basic " + long(" ")},
+    "query of the form": {"PATH_INFO": FORM, "QUERY_STRING": "next=" + long("%41")},
+    "query of the form: fields": {"PATH_INFO": FORM, "QUERY_STRING": long("a=b&")},
+    "query of a page": {"HTTP_ACCEPT": "text/html", "QUERY_STRING": long("%41")},
+    "path of a page": {"HTTP_ACCEPT": "text/html", "PATH_INFO": long("/\xc3\xbc")},
+    "content-type": OURS | {"CONTENT_TYPE": long("application/x-www-form-urlencoded;")},
+    "origin": OURS | {"HTTP_SEC_FETCH_SITE": "", "HTTP_ORIGIN": long("a")},
+}
+BODIES = {
+    "fields": b"a=b&" * 2000,
+    "escapes": b"username=" + b"%41" * 2700,
+    "announced": b"x" * 2**20,
+}
+
+
+class Again(io.BytesIO):
+    """A body that is read anew by each of several requests."""
+
+    def read(self, size=-1):
+        self.seek(0)
+        return super().read(size)
+
+
+@pytest.fixture
+def _nobody_waits(monkeypatch):
+    """To wait takes no processor time, but what comes after it has to begin with cold caches."""
+    monkeypatch.setattr(password_verdicts, "_SOONEST", 0)
+
+
+def ratio_to_a_plain_401(guard, environ, body=b""):
+    plain = EnvironBuilder("/page", base_url="https://localhost").get_environ()
+    of_the_body = {"wsgi.input": Again(body), "CONTENT_LENGTH": str(len(body))}
+    heavy = plain | of_the_body | environ
+    rounds = [
+        (processor_time(guard, plain, 20), processor_time(guard, heavy, 4))
+        for _ in range(7)
+    ]
+    of_plain, of_heavy = (min(times) for times in zip(*rounds, strict=True))
+    return of_heavy / of_plain
+
+
+@pytest.mark.usefixtures("_nobody_reads_the_log", "_nobody_waits")
+@pytest.mark.parametrize("name", TYPED)
+def test_what_is_no_password_costs_as_much_as_other_headers(name):
+    assert ratio_to_a_plain_401(costs_app.with_passwords, TYPED[name]) < MOST
+
+
+@pytest.mark.usefixtures("_nobody_reads_the_log", "_nobody_waits")
+@pytest.mark.parametrize("name", BODIES)
+def test_a_form_costs_no_more_for_each_kib_that_is_read(name):
+    body = BODIES[name]
+    ratio = ratio_to_a_plain_401(costs_app.with_passwords, URLENCODED, body)
+    assert ratio < MOST * 8
 
 
 LARGE = 700_000  # bytes

@@ -213,3 +213,22 @@ def test_token_size(size):
 def test_wrong_option():
     with pytest.raises(ConfigurationError, match="callable"):
         site_of(on_decision="print")
+
+
+def test_the_seconds_end_with_the_decision_and_not_with_the_log(caplog, monkeypatch):
+    logger = logging.getLogger("negotiate_wsgi")
+    handler = logging.Handler(logging.INFO)
+    logged = []
+    decisions = []
+
+    def emit(record):
+        logged.append(time.perf_counter())
+        time.sleep(0.05)
+
+    handler.emit = emit
+    monkeypatch.setattr(logger, "handlers", [handler])
+    caplog.set_level(logging.INFO, logger.name)
+    began = time.perf_counter()
+    site_of(ALICE, on_decision=decisions.append).request("/", negotiate(GOOD))
+    [decision] = decisions
+    assert decision.seconds < logged[0] - began

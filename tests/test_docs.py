@@ -24,6 +24,7 @@ from negotiate_wsgi.doctor.run import gather
 HOSTS = {
     "docs.iterative.ai",
     "github.com",
+    "pypi.org",
     "radicale.org",
     "semver.org",
 }
@@ -33,7 +34,13 @@ SEARCHES = {
     "keytab": "howto/keytabs",
     "kvno": "howto/keytabs",
     "NTLM": "understanding/why-not-ntlm",
+    "capacity": "understanding/growth",
+    "password form": "howto/passwords",
+    "account lock-out": "howto/passwords",
     "CSRF": "howto/csrf",
+    "delegation": "howto/delegation",
+    "S4U2Proxy": "howto/delegation",
+    "psycopg": "howto/delegation",
     "logout": "howto/logout",
     "preflight": "howto/cors",
     "Bearer": "howto/bearer",
@@ -44,10 +51,14 @@ SEARCHES = {
     "krb5-devel": "howto/install",
     "reverse proxy": "howto/nginx",
     "401 loop": "howto/troubleshooting",
+    "smart card": "howto/indicators",
+    "Extended Protection": "howto/channel-bindings",
     "stale-ticket": "reference/reasons",
     "NEGOTIATE_HOSTNAME": "reference/settings",
     "NW013": "reference/checks",
     "shell completion": "howto/completion",
+    "Valkey": "howto/fleet",
+    "sentinel": "howto/fleet",
 }
 
 

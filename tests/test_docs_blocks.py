@@ -54,6 +54,8 @@ def has_assert(block):
 def readers_realm():
     users = ["alice", "bob", "root/admin"]
     with Realm(users=users, hosts=["localhost", "www.example.com"]) as realm:
+        for user in users:
+            realm.kinit(user, "-f")
         yield realm
 
 

@@ -470,3 +470,74 @@ def test_in_words_each_line_says_where_it_is_typed(machine):
         said,
         re.MULTILINE,
     )
+
+
+BACK = "HTTP/back-of-doctor.test"
+
+
+@pytest.fixture(scope="session")
+def next_service(domain_controller):
+    domain_controller.add_service_account("svc-back-doctor", [BACK])
+    return BACK
+
+
+@pytest.fixture
+def acting(machine, next_service):
+    """A server whose keytab has its account, too, and how the doctor is asked of that."""
+    machine.export(machine.account)
+    without_weak_keys(machine)
+    return ["--delegation-account", machine.account, "--delegate-to", next_service]
+
+
+def delegation(machine, *arguments):
+    return everything(machine, *arguments)["NW031"]
+
+
+def permit(machine, spn=BACK):
+    add = ("delegation", "add-service", machine.account, spn)
+    machine.realm.samba_tool(*add)
+
+
+def test_an_account_that_may_act_for_users(machine, acting):
+    permit(machine)
+    assert machine.doctor(*acting) == []
+    found = delegation(machine, *acting)
+    assert (
+        found["found"] == f"{machine.account} may act for alice@AD.CORP.TEST at {BACK}"
+    )
+    machine.environ["NEGOTIATE_DELEGATION_ACCOUNT"] = machine.account
+    assert "name with --delegate-to" in delegation(machine)["found"]
+    del machine.environ["NEGOTIATE_DELEGATION_ACCOUNT"]
+    assert "not asked for" in delegation(machine)["found"]
+
+
+def test_an_account_that_may_not(machine, acting):
+    """What the doctor says to type permits it."""
+    [found] = machine.doctor(*acting)
+    assert found["id"] == "NW031"
+    assert "does not let" in found["found"]
+    assert is_in_its_words(found)
+    machine.type(found["command"])
+    assert machine.doctor(*acting) == []
+
+
+def test_a_keytab_without_the_account(machine, next_service):
+    permit(machine)
+    acting = ["--delegation-account", machine.account, "--delegate-to", next_service]
+    [found] = machine.doctor(*acting)
+    assert "has no key for the account" in found["found"]
+    assert is_in_its_words(found)
+    machine.type(found["command"])
+    without_weak_keys(machine)
+    assert machine.doctor(*acting) == []
+
+
+def test_a_next_service_that_the_kdc_does_not_know(machine, acting):
+    [found] = machine.doctor(*acting[:-1], "HTTP/no-such.test")
+    assert found["found"] == "The KDC knows no HTTP/no-such.test."
+
+
+def test_delegate_to_needs_an_account(machine):
+    done = machine.run("negotiate-wsgi", "doctor", "--delegate-to", BACK)
+    assert done.returncode == 2
+    assert "--delegate-to needs --delegation-account" in done.stderr

@@ -11,17 +11,22 @@ import pytest
 
 from negotiate_wsgi import Reason, doctor
 from negotiate_wsgi.doctor.active_directory import ActiveDirectory
-from negotiate_wsgi.doctor.commands import FreeIpa, Kadmin, Kind, Unknown, take_out
+from negotiate_wsgi.doctor.commands import Kadmin, Kind, Unknown, take_out
 from negotiate_wsgi.doctor.finding import Finding, problem
+from negotiate_wsgi.doctor.free_ipa import FreeIpa
+from negotiate_wsgi.doctor.lockout_ad import LockoutOfDomain
+from negotiate_wsgi.doctor.lockout_mit import LockoutOfMit
 from negotiate_wsgi.doctor.setup import Setup
 from negotiate_wsgi.wire.keytab import Key, Keytab
 
 #: By the kind of KDC whose administrators type them.
 WORDS = {
-    Kind.MIT: re.compile(r"kadmin|ktadd|ktremove|addprinc|krb5-kdc|kdc\.conf"),
+    Kind.MIT: re.compile(
+        r"kadmin|ktadd|ktremove|(add|mod|get)pr?[io]|krb5-kdc|kdc\.conf"
+    ),
     Kind.FREE_IPA: re.compile(r"\bipa[- ](?!or)|ipactl|FreeIPA"),
     Kind.ACTIVE_DIRECTORY: re.compile(
-        r"samba|ktpass|setspn|Set-AD|adcli|net ads|ldbedit|Windows"
+        r"samba|ktpass|setspn|[GS]et-AD|adcli|net ads|ldbedit|Windows"
     ),
 }
 SPN, OTHER = "HTTP/www.test@AD.TEST", "HTTP/alias.test@AD.TEST"
@@ -43,10 +48,14 @@ KEYTABS = {
 }
 
 
-def of_kind(kind, keytab=KEYTABS["SPN"]):
-    setup = Setup()
+def setup_of(kind, keytab=KEYTABS["SPN"]):
+    setup = Setup(passwords="AD.TEST")
     setup.keytab, setup.realm, setup.kind = keytab, "AD.TEST", kind
-    return setup.commands
+    return setup
+
+
+def of_kind(kind, keytab=KEYTABS["SPN"]):
+    return setup_of(kind, keytab).commands
 
 
 def everything(commands, *spns):
@@ -58,6 +67,24 @@ def everything(commands, *spns):
     yield commands.forbid_weak(*spns)
     yield commands.set_apart(*spns)
     yield commands.add_pac(*spns)
+    yield commands.permit("svc-www", spns[0])
+
+
+def everything_on_lockout(kind, user):
+    lockouts = setup_of(kind).lockouts
+    yield lockouts.show(user)
+    yield lockouts.show_account(user)
+    found = {
+        Kind.MIT: [LockoutOfMit(f"{user}@AD.TEST", user, 3, 60, True)],
+        Kind.ACTIVE_DIRECTORY: [
+            LockoutOfDomain("AD.TEST", settings, 3, 60) for settings in (None, user)
+        ],
+    }
+    for lockout in found.get(kind, []):
+        yield lockout.lock_after(7)
+        yield lockout.forget_after(1800)
+        if kind is Kind.MIT:
+            yield lockout.count()
 
 
 def words_of(instructions):
@@ -73,6 +100,15 @@ def test_each_kind_has_its_own():
         Kind.MIT: Kadmin,
         Kind.UNKNOWN: Unknown,
     }
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_of_the_lockout_no_kind_is_told_what_another_one_types(kind):
+    for instructions in everything_on_lockout(kind, "alice"):
+        said = words_of(instructions)
+        assert {other for other, words in WORDS.items() if words.search(said)} == {
+            kind
+        } or (kind is Kind.UNKNOWN and instructions == Unknown.instructions)
 
 
 @pytest.mark.parametrize("held", KEYTABS.values(), ids=KEYTABS)
@@ -156,7 +192,15 @@ def test_one_name_that_is_missing_is_no_reason_to_lose_the_others():
     assert command.index("spn add") < command.index(" && mv ")
 
 
-TOOLS = ("samba-tool", "ldbedit", "ktutil", "ipa", "ipa-getkeytab", "ipa-rmkeytab")
+TOOLS = (
+    "samba-tool",
+    "ldbedit",
+    "ktutil",
+    "kadmin",
+    "ipa",
+    "ipa-getkeytab",
+    "ipa-rmkeytab",
+)
 TOOL = """#!/bin/sh
 for word in "${0##*/}" "$@"; do printf '%s\\0' "$word"; done >>"$TYPED"
 printf '\\n' >>"$TYPED"
@@ -231,6 +275,17 @@ def test_no_name_leaves_its_place_in_a_command_of_freeipa_s(typed):
     ]
     modify = ["ipa", "service-mod", spn, "--pac-type=MS-PAC"]
     assert typed(commands.add_pac(spn).command) == [modify]
+
+
+@pytest.mark.parametrize("kind", sorted(set(Kind) - {Kind.UNKNOWN}))
+def test_no_user_s_name_leaves_its_place(typed, kind, monkeypatch):
+    monkeypatch.delenv("KRB5_KDC_PROFILE", raising=False)
+    for instructions in everything_on_lockout(kind, EVIL_HOST):
+        words = [word for line in typed(instructions.command) for word in line]
+        own = EVIL_HOST.replace('"', '""') if kind is Kind.MIT else EVIL_HOST
+        is_of_all = "passwordsettings set" in instructions.command
+        assert any(own in word for word in words) is not is_of_all
+        assert all("touch evil" not in line for line in instructions.beside)
 
 
 def test_lines_for_windows_have_no_name_that_needs_quotes_there():

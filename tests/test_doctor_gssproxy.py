@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from helpers import wait_until
-from machine import AdministeredRealm, Machine, need_user_namespaces
+from machine import Machine, administered_realm, need_user_namespaces
 
 PLUGIN = Path("/etc/gss/mech.d/proxymech.conf")
 NTLM_PLUGIN = Path("/etc/gss/mech.d/mech.ntlmssp.conf")
@@ -27,9 +27,7 @@ CONFIGURATION = """[gssproxy]
 
 @pytest.fixture(scope="module")
 def realm():
-    with AdministeredRealm() as realm, pytest.MonkeyPatch.context() as patch:
-        for name, value in realm.environ.items():
-            patch.setenv(name, value)
+    with administered_realm() as realm:
         yield realm
 
 
@@ -77,6 +75,14 @@ def test_a_server_that_may_not_read_the_keytab(proxied):
     """It signs on, and the doctor finds nothing to repair."""
     assert proxied.request(proxied.ticket())["reason"] == "accepted"
     assert proxied.doctor() == []
+    passwords = ["--passwords", "EXAMPLE.TEST"]
+    [finding] = proxied.doctor(*passwords)
+    assert finding["id"] == "NW032"
+    assert "write hostname=" in finding["found"]
+    passwords += ["--hostname", "localhost", "--user", "alice"]
+    assert proxied.doctor(*passwords) == []
+    typed = proxied.type(f"negotiate-wsgi doctor {' '.join(passwords)}")
+    assert "alice@EXAMPLE.TEST came in, and the KDC proved itself" in typed
     said = proxied.run("negotiate-wsgi", "doctor").stdout
     assert "NW005  keytab: gssproxy has it" in said
     assert f"NW017  gssproxy: answers at {proxied.directory}/socket" in said

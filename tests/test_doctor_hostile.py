@@ -13,7 +13,7 @@ from threading import Thread
 
 import pytest
 from helpers import der
-from machine import AdministeredRealm, Machine
+from machine import Machine, administered_realm
 
 from negotiate_wsgi.doctor.finding import problem
 from negotiate_wsgi.wire.printable import printable
@@ -26,9 +26,7 @@ SHOWN = r"\x1b]0;owned\x07\x1b[2J\x1b[6n \x9b2J\u202eevil"
 
 @pytest.fixture(scope="module")
 def realm():
-    with AdministeredRealm() as realm, pytest.MonkeyPatch.context() as patch:
-        for name, value in realm.environ.items():
-            patch.setenv(name, value)
+    with administered_realm() as realm:
         yield realm
 
 

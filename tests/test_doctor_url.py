@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import pytest
 import sites
 from helpers import wait_until
-from machine import AdministeredRealm, Machine, as_a_user
+from machine import Machine, administered_realm, as_a_user
 from sites import LARGE
 
 from negotiate_wsgi.doctor.run import gather
@@ -27,9 +27,7 @@ APACHE = 'env RUN_AS="$(id -un)" apache2 -d "$PWD/samples" -f apache.conf -DFORE
 
 @pytest.fixture(scope="module")
 def realm():
-    with AdministeredRealm() as realm, pytest.MonkeyPatch.context() as patch:
-        for name, value in realm.environ.items():
-            patch.setenv(name, value)
+    with administered_realm() as realm:
         yield realm
 
 
@@ -172,6 +170,67 @@ def test_a_sample_that_lacks_a_line(machine, deploy, large_ticket, case):
     trust(machine, deployment)
     assert machine.doctor("--url", deployment.url) == []
     assert status_of_a_user_in_1000_groups(machine, deployment, large_ticket) == "200"
+
+
+PASSWORDS = ["--passwords", "EXAMPLE.TEST"]
+IN_SAMPLES = {
+    "nginx.conf": "proxy_set_header X-Forwarded-Proto $scheme;",
+    "haproxy.cfg": "http-request set-header X-Forwarded-Proto https",
+}
+
+
+@pytest.mark.parametrize("proxy", ["nginx", "haproxy"])
+def test_a_server_that_does_not_know_of_tls_takes_no_password(machine, deploy, proxy):
+    deployment = deploy(f"{TLS_PROXY} {proxy}", "8443")
+    deployment.environ["NEGOTIATE_PASSWORD_REALM"] = "EXAMPLE.TEST"
+    [(file, sample)] = [
+        (name, (SAMPLES / name).read_text()) for name in IN_SAMPLES if proxy in name
+    ]
+    lacking = sample.replace(IN_SAMPLES[file], "# here")
+    assert lacking != sample
+    deployment.write(file, lacking)
+    deployment.start()
+    trust(machine, deployment)
+    found = machine.doctor("--url", deployment.url, *PASSWORDS)
+    # The cookie lacks Secure for the same reason.
+    assert [finding["id"] for finding in found] == ["NW024", "NW033"]
+    assert "does not know that there is TLS in front" in found[1]["found"]
+    assert found[1]["command"] == IN_SAMPLES["nginx.conf"]
+    deployment.write(file, sample)
+    deployment.start()
+    trust(machine, deployment)
+    assert machine.doctor("--url", deployment.url, *PASSWORDS) == []
+
+
+def test_passwords_of_another_realm_and_none_at_all(machine, deploy):
+    deployment = deploy(f"{TLS_PROXY} nginx", "8443")
+    for realm, says in [
+        (
+            "OTHER.TEST",
+            "Passwords of OTHER.TEST are asked for, and not of EXAMPLE.TEST",
+        ),
+        ("", "401, which does not ask for a password"),
+        ("EXAMPLE.TEST", ""),
+    ]:
+        deployment.environ.pop("NEGOTIATE_PASSWORD_REALM", None)
+        if realm:
+            deployment.environ["NEGOTIATE_PASSWORD_REALM"] = realm
+        deployment.start()
+        trust(machine, deployment)
+        found = machine.doctor("--url", deployment.url, *PASSWORDS)
+        assert [finding["id"] for finding in found] == ["NW033"] * bool(says)
+        assert not says or says in found[0]["found"]
+
+
+def test_over_http_no_password_is_taken(machine, deploy):
+    deployment = deploy(GUNICORN, "8000")
+    deployment.start()
+    [finding] = machine.doctor("--url", deployment.url, *PASSWORDS)
+    assert (finding["id"], finding["status"]) == ("NW033", "problem")
+    assert "The URL is one of http" in finding["found"]
+    dead = f"http://localhost:{sites.free_port()}/"
+    [finding] = machine.doctor("--url", dead, *PASSWORDS)
+    assert finding["id"] == "NW020"
 
 
 def status_of_a_user_in_1000_groups(machine, deployment, large_ticket):
@@ -353,6 +412,8 @@ def test_a_good_one(machine, app):
     assert machine.doctor("--url", deployment.url) == []
     said = machine.run("negotiate-wsgi", "doctor", "--url", deployment.url).stdout
     for check in gather():
+        if check.id >= "NW032":
+            continue  # only with --passwords or --store
         assert f"ok       {check.id}  {check.subject}: " in said
     assert "64 KB" in said
     by_address = machine.doctor(

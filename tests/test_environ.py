@@ -10,7 +10,13 @@ from negotiate_wsgi import (
     get_identity,
     get_refusal,
 )
-from negotiate_wsgi.request.environ import cleanse, key_of_header, publish
+from negotiate_wsgi.request.environ import (
+    RequestSession,
+    cleanse,
+    key_of_header,
+    publish,
+    session_of,
+)
 
 
 def test_cleanse_deletes_what_only_we_may_say_and_nothing_else():
@@ -19,6 +25,7 @@ def test_cleanse_deletes_what_only_we_may_say_and_nothing_else():
         "AUTH_TYPE": "Other",
         "negotiate_wsgi.identity": Identity("root@R"),
         "negotiate_wsgi.refusal": "x",
+        "negotiate_wsgi.delegated": "x",
         "negotiate_wsgi.verdict": "handed down",
         "negotiate_wsgi.session": "x",
         "negotiate_wsgi.preflight": True,
@@ -34,6 +41,16 @@ def test_cleanse_deletes_what_only_we_may_say_and_nothing_else():
         "negotiate": "x",
     }
     assert cleanse({}) is None
+
+
+def test_what_becomes_of_a_session_is_handed_down():
+    environ = {"negotiate_wsgi.session": RequestSession(), "REMOTE_USER": "root"}
+    handed_down = session_of(environ)
+    assert handed_down is not None
+    cleanse(environ)
+    assert session_of(environ) is handed_down
+    assert "REMOTE_USER" not in environ
+    assert session_of({"negotiate_wsgi.session": "forged"}) is None
 
 
 def test_publish():

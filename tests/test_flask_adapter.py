@@ -6,7 +6,16 @@ import io
 import pytest
 from flask import Blueprint, Flask, abort, request
 from flask.views import MethodView, View
-from helpers import ALICE, KRB5, NTLM, NamedAcceptor, is_asked, negotiate, spnego
+from helpers import (
+    ALICE,
+    KRB5,
+    NTLM,
+    NamedAcceptor,
+    is_asked,
+    negotiate,
+    spnego,
+    wait_until,
+)
 from sites import WsgiSite
 from werkzeug.exceptions import Forbidden
 from werkzeug.wrappers import Response
@@ -21,8 +30,9 @@ from negotiate_wsgi import (
     forget,
     get_identity,
     get_refusal,
+    revoke,
 )
-from negotiate_wsgi.testing import PretendRealm
+from negotiate_wsgi.testing import MemoryStore, PretendRealm
 
 
 def make_app(init=True, config=None, **options):
@@ -673,6 +683,37 @@ def test_forget_in_a_view(session_site, realm):
         assert cleared.startswith("negotiate=; ")
 
 
+def test_forget_in_a_view_ends_it_on_all_machines(init):
+    def site(store):
+        options = {
+            "acceptor": NamedAcceptor(ALICE),
+            "session": SessionCookie("a key of thirty-two bytes or more"),
+            "store": store,
+        }
+        if init:
+            flask = make_app(**options)
+        else:
+            config = {f"NEGOTIATE_{name.upper()}": options[name] for name in options}
+            flask = make_app(False, config)
+        flask.add_url_rule("/leave", view_func=requires_authentication(leave))
+        return WsgiSite(flask)
+
+    def leave(user):
+        forget(request.environ)
+        return f"bye {user}"
+
+    store = MemoryStore()
+    here, there = site(store), site(store.elsewhere())
+    session, other = (
+        [("Cookie", cookies(here.request("/protected", token))[0].split(";")[0])]
+        for token in (negotiate(spnego(KRB5)), negotiate(spnego(KRB5, ticket=b"b")))
+    )
+    assert there.request("/protected", headers=session).status == 200
+    assert here.request("/leave", headers=session).text == "bye alice@EXAMPLE.TEST"
+    wait_until(lambda: there.request("/protected", headers=session).status == 401)
+    assert there.request("/protected", headers=other).status == 200
+
+
 def test_a_view_s_own_question_is_asked_of_a_session_too(session_site, realm):
     answers = [
         session_site.request("/protected", realm.authorization(user=u))
@@ -683,3 +724,28 @@ def test_a_view_s_own_question_is_asked_of_a_session_too(session_site, realm):
         session_site.request("/admin", headers=alice).text == "admin alice@EXAMPLE.TEST"
     )
     assert session_site.request("/admin", headers=bob).status == 403
+
+
+@pytest.mark.parametrize("path", ["/protected", "/admin"])
+def test_machines_that_share_a_store(init, path):
+    def site(**options):
+        options["acceptor"] = NamedAcceptor(ALICE)
+        options["session"] = SessionCookie("a key of thirty-two bytes or more")
+        if init:
+            return WsgiSite(make_app(**options))
+        config = {f"NEGOTIATE_{name.upper()}": each for name, each in options.items()}
+        return WsgiSite(make_app(False, config))
+
+    token = negotiate(spnego(KRB5))
+    alone = [site().request(path, token).status for _ in range(2)]
+    assert alone == [200, 200]
+    store = MemoryStore()
+    here, there = site(store=store), site(store=store.elsewhere())
+    signed_on = here.request(path, token)
+    assert (signed_on.status, there.request(path, token).status) == (200, 401)
+    session = [("Cookie", cookies(signed_on)[0].split(";")[0])]
+    assert there.request(path, headers=session).status == 200
+    revoke(store, "alice@EXAMPLE.TEST")
+    wait_until(lambda: there.request(path, headers=session).status == 401)
+    store.fault = "gone"
+    assert there.request(path, negotiate(spnego(KRB5, ticket=b"new"))).status == 503

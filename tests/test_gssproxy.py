@@ -10,12 +10,19 @@ import time
 from pathlib import Path
 
 import pytest
+from certificates import binding_of, made, put
+from initiator import Initiator
+
+from negotiate_wsgi import GssapiAcceptor
 
 PROGRAM = """
 import base64, os, sys
 from negotiate_wsgi import Accepted, AcceptorError, GssapiAcceptor
 from negotiate_wsgi.acceptors.pykerberos import PykerberosAcceptor
-acceptor = {"gssapi": GssapiAcceptor, "pykerberos": PykerberosAcceptor}[sys.argv[1]]()
+certificate = os.environ.get("CERTIFICATE")
+options = {"channel_binding": "required", "certificate": certificate} if certificate else {}
+kind = {"gssapi": GssapiAcceptor, "pykerberos": PykerberosAcceptor}[sys.argv[1]]
+acceptor = kind(**options)
 if os.geteuid() == 0:
     os.setgid(65534)
     os.setuid(65534)
@@ -162,3 +169,109 @@ def test_without_gssproxy_the_same_user_has_no_key(realm, start, kind):
     reason, _, detail = server.accept(realm.token())
     assert reason == "keytab-unusable"
     assert "cannot be read by uid" in detail or "does not exist" in detail
+
+
+PASSWORDS = """
+import os, sys
+from negotiate_wsgi import AcceptorError, GssapiAcceptor
+from negotiate_wsgi.acceptors.passwords import KerberosPasswords
+from negotiate_wsgi.acceptors.pykerberos import PykerberosAcceptor
+from negotiate_wsgi.wire.authorization import Password
+kind, hostname, *passwords = sys.argv[1:]
+acceptor = {"gssapi": GssapiAcceptor, "pykerberos": PykerberosAcceptor}[kind]
+checker = KerberosPasswords("EXAMPLE.TEST", acceptor(hostname=hostname or None))
+if os.geteuid() == 0:
+    os.setgid(65534)
+    os.setuid(65534)
+for password in passwords:
+    try:
+        result = checker.check_password("alice", Password(password))
+        print(getattr(result, "reason", None) or result.identity.principal)
+    except AcceptorError as fault:
+        print(fault)
+"""
+
+
+@pytest.mark.parametrize("kind", ["gssapi", "pykerberos"])
+def test_a_password_needs_the_name_of_an_spn_that_gssproxy_has(realm, proxy, kind):
+    def said(hostname):
+        typed = [realm.password("alice"), "wrong"]
+        command = [sys.executable, "-c", PASSWORDS, kind, hostname, *typed]
+        return subprocess.run(
+            command, env=os.environ | proxy.environ, capture_output=True, text=True,
+        ).stdout.splitlines()  # fmt: skip
+
+    assert said("localhost") == ["alice@EXAMPLE.TEST", "password-refused"]
+    unnamed = said("")
+    assert len(unnamed) == 2
+    assert all("write hostname=" in line for line in unnamed)
+
+
+def test_bound_to_a_tls_connection(realm, proxy, start):
+    """gssproxy compares the bindings; but a second look, at the certificate before, is a replay."""
+    old, new, other = (made(number=number)[0] for number in range(3))
+    certificate = put(proxy.directory / "www.pem", old)
+    certificate.chmod(0o644)
+    server = start("gssapi", CERTIFICATE=str(certificate))
+
+    def judged(pem):
+        binding = binding_of(pem) if pem else None
+        return server.accept(realm.token(binding=binding))[0]
+
+    assert judged(old) == "accepted"
+    assert judged(other) == "channel-bindings-wrong"
+    assert judged(None) == "channel-bindings-missing"
+    put(certificate, new).chmod(0o644)
+    assert judged(new) == "accepted"
+    assert judged(old) == "channel-bindings-wrong"
+
+
+DELEGATION = """
+import base64, os, sys, gssapi
+from negotiate_wsgi import DelegationError, GssapiAcceptor, private_ccache
+acceptors = {
+    "forwarded": GssapiAcceptor(delegation="forwarded"),
+    "constrained": GssapiAcceptor(delegation="constrained", account="svc-web"),
+}
+if os.geteuid() == 0:
+    os.setgid(65534)
+    os.setuid(65534)
+for line in sys.stdin:
+    kind, token = line.split()
+    accepted = acceptors[kind].accept(base64.b64decode(token))
+    try:
+        credentials = accepted.delegated.credentials()
+    except DelegationError as fault:
+        print(fault, flush=True)
+        continue
+    name = gssapi.Name("HTTP/alias.test", gssapi.NameType.kerberos_principal)
+    context = gssapi.SecurityContext(name=name, creds=credentials, usage="initiate")
+    print(base64.b64encode(context.step()).decode(), flush=True)
+"""
+
+
+def test_who_forwards_a_ticket_to_a_server_with_gssproxy_is_acted_for(
+    realm, proxy, forwardable
+):
+    environ = os.environ | proxy.environ
+    command = [sys.executable, "-c", DELEGATION]
+    spn = f"HTTP/localhost@{realm.name}"
+    tokens = [
+        Initiator(forwardable["alice"], spn, delegate=True).token for _ in range(2)
+    ]
+    kinds = ("forwarded", "constrained")
+    lines = [
+        f"{kind} {base64.b64encode(token).decode()}\n"
+        for kind, token in zip(kinds, tokens, strict=True)
+    ]
+    lines.append(f"constrained {realm.authorization().split()[1]}\n")
+    done = subprocess.run(
+        command, env=environ, input="".join(lines), capture_output=True, text=True
+    )
+    *asked, refused = done.stdout.splitlines()
+    for token in asked:
+        seen = GssapiAcceptor().accept(base64.b64decode(token)).identity
+        assert seen.principal == "alice@EXAMPLE.TEST"
+        assert seen.spn == "HTTP/alias.test@EXAMPLE.TEST"
+    assert len(asked) == 2, done.stderr
+    assert "needs a keytab that this server can read" in refused

@@ -25,13 +25,29 @@ def test_does_not_offer_negotiate(value):
     assert not offers_negotiate([("WWW-Authenticate", value)])
 
 
+#: Lines that are for others, too, or for another scheme alone.
+KEPT = [
+    "Basic",
+    'Basic realm="negotiate"',
+    'Negotiate, Basic realm="x"',
+    'Negotiate YQ==, Basic realm="x"',
+    'Basic realm="x", Negotiate',
+    "NegotiateX",
+    "Negotiate-X YQ==",
+    "Negotiations go on",
+]
+DELETED = [
+    "Negotiate",
+    " negotiate ",
+    "NEGOTIATE YQ==",
+    "negotiate\tYQ==",
+    "Negotiate  YQ==",
+]
+
+
 def test_without_negotiate_makes_a_new_list():
-    kept = [("A", "Negotiate"), ("WWW-Authenticate", 'Basic realm="x"')]
-    given = [
-        *kept,
-        ("WWW-Authenticate", "Negotiate"),
-        ("www-authenticate", "negotiate YQ=="),
-    ]
+    kept = [("A", "Negotiate"), *(("WWW-Authenticate", value) for value in KEPT)]
+    given = [*kept, *(("www-Authenticate", value) for value in DELETED)]
     before = list(given)
     assert without_negotiate(given) == kept
     assert given == before

@@ -242,3 +242,59 @@ def test_no_password_in_any_record(caplog):
         password = realm.password("alice")
     assert "kinit" in caplog.text
     assert password not in caplog.text
+
+
+@pytest.fixture
+def factory(monkeypatch):
+    """Of an application that gives each record an id of its own."""
+    before = logging.getLogRecordFactory()
+
+    def make(*arguments, **options):
+        record = before(*arguments, **options)
+        record.request_id = "of the application"
+        return record
+
+    logging.setLogRecordFactory(make)
+    yield make
+    logging.setLogRecordFactory(before)
+
+
+@pytest.mark.usefixtures("factory")
+def test_a_record_keeps_what_an_application_gives_it(caplog):
+    site_of().request("/", negotiate(GOOD))
+    assert only(caplog).request_id == "of the application"
+
+
+@pytest.mark.usefixtures("factory")
+def test_the_id_on_our_page_stands_before_it(caplog):
+    site_of().request("/", negotiate(b"no token"))
+    assert only(caplog).request_id not in ("", "of the application")
+
+
+def test_a_record_says_where_it_was_made(caplog):
+    site_of().request("/", negotiate(GOOD))
+    record = only(caplog)
+    assert record.filename == "decisions.py"
+    assert record.funcName == "_hand_over"
+    with open(record.pathname) as source:
+        line = source.read().splitlines()[record.lineno - 1]
+    assert line.startswith("def _hand_over(")
+
+
+@pytest.mark.parametrize("way", ["filter", "disabled"])
+def test_a_record_that_is_not_wanted(caplog, monkeypatch, way):
+    logger = logging.getLogger("negotiate_wsgi")
+    if way == "filter":
+        monkeypatch.setattr(logger, "filters", [lambda record: False])
+    else:
+        monkeypatch.setattr(logger, "disabled", True)
+    site_of().request("/", negotiate(GOOD))
+    assert caplog.records == []
+
+
+def test_a_failure_of_the_configuration_brings_its_traceback(caplog):
+    site_of(authorize=lambda identity: 1 / 0).request("/", negotiate(GOOD))
+    kind, failure, traceback = only(caplog).exc_info
+    assert kind is ZeroDivisionError
+    assert isinstance(failure, ZeroDivisionError)
+    assert traceback is not None

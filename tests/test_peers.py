@@ -2,8 +2,8 @@
 mod_auth_gssapi tests, as far as it means something here.
 
 Its scenarios ``spnego_no_auth`` and ``gss_localname`` are ``/required`` and ``/stripped`` of
-test_answer_table. Those of Basic, of a forward proxy, of mechanisms' names and of ``NONEGO`` clients
-have no counterpart.
+test_answer_table, and ``required_name_attr`` stands in test_indicators. Those of Basic, of a forward
+proxy, of mechanisms' names and of ``NONEGO`` clients have no counterpart.
 """
 
 import pytest

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import properties
 import pytest
+from certificates import KINDS, UNDEFINED, made
 from helpers import GOOD
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from initiator import KRB5
 
 from negotiate_wsgi import Accepted, GssapiAcceptor
 from negotiate_wsgi.acceptors.pykerberos import PykerberosAcceptor
+from negotiate_wsgi.wire.certificate import first_certificate
 from negotiate_wsgi.wire.ticket import Ticket
 
 EDITS = st.lists(
@@ -44,6 +46,26 @@ def test_a_header_near_a_good_one(edits):
 def test_any_bytes_behind_a_good_beginning(edits, tail):
     token = properties.mutated(GOOD[:40], edits) + tail
     properties.header(properties.encoded(token))
+
+
+@MANY
+@given(st.text() | st.text().map(lambda text: f"Basic {text}"))
+def test_any_header_of_basic(text):
+    properties.basic(text)
+
+
+@MANY
+@given(st.text(max_size=300), st.text(max_size=300))
+def test_any_user_name_and_password(user, password):
+    content = f"{user}:{password}".encode(errors="surrogatepass")
+    properties.basic(properties.encoded(content, "Basic"))
+
+
+@MANY
+@given(EDITS, st.binary(max_size=64))
+def test_basic_credentials_near_good_ones(edits, tail):
+    content = properties.mutated("älice:pass wörd".encode(), edits) + tail
+    properties.basic(properties.encoded(content, "Basic"))
 
 
 @SOME
@@ -114,6 +136,22 @@ def test_a_keytab_near_a_genuine_one(realm):
 @given(st.binary(max_size=200))
 def test_any_bytes_as_a_keytab(content):
     properties.keytab(b"\5\2" + content)
+
+
+@MANY
+@given(EDITS, st.sampled_from([*KINDS, *UNDEFINED]))
+def test_a_certificate_near_a_good_one(edits, kind):
+    pem, _ = made(kind)
+    der = first_certificate(pem)
+    properties.certificate(properties.mutated(der, edits))
+    properties.certificate_file(properties.mutated(pem, edits))
+
+
+@SOME
+@given(st.binary())
+def test_any_bytes_as_a_certificate(content):
+    properties.certificate(content)
+    properties.certificate_file(content)
 
 
 @pytest.mark.parametrize("make", [PykerberosAcceptor, GssapiAcceptor])

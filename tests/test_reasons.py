@@ -11,7 +11,7 @@ from negotiate_wsgi import Reason
 def test_every_reason_says_what_and_why(reason):
     assert reason == reason.value == str(reason)
     assert reason.value == reason.name.lower().replace("_", "-")
-    assert reason.status in (401, 403, 500)
+    assert reason.status in (401, 403, 429, 500, 503)
     for sentence in (reason.cause, reason.remedy):
         assert sentence[0].isupper()
         assert sentence.endswith(".")
@@ -20,9 +20,9 @@ def test_every_reason_says_what_and_why(reason):
 
 @pytest.mark.parametrize("reason", Reason, ids=str)
 def test_levels(reason):
-    if reason.status == 500:
+    if reason.status >= 500:
         assert reason.level == logging.ERROR
-    elif reason is Reason.NO_CREDENTIALS:
+    elif reason in (Reason.NO_CREDENTIALS, Reason.SESSION_REVOKED):
         assert reason.level == logging.DEBUG
     else:
         assert reason.level == logging.WARNING

@@ -23,12 +23,12 @@ SAMPLES = [
     "wsgi_app.py", "flask_app.py", "django_app.py", "bottle_app.py", "pyramid_app.py",
     "plain_app.py", "under_a_prefix.py", "page.py", "metrics.py", "json_log.py", "debug_page.py", "gunicorn.conf.py", "uwsgi.ini", "uwsgi_http.ini",
     "waitress_server.py", "pyramid.ini", "apache.conf", "behind", "nginx.conf", "haproxy.cfg",
-    "apache_proxy.conf",
+    "apache_proxy.conf", "with_passwords",
 ]  # fmt: skip
 #: What is no server, or is tested by itself.
 OTHERS = {
     "demo", "set-up", "page", "negotiate-wsgi.service", "test_wsgi_app.py", "Containerfile",
-    "kubernetes.yaml",
+    "kubernetes.yaml", "password_page.py", "with_fleet",
 }  # fmt: skip
 #: Without network but loopback, and root is a user like any other.
 ALONE = [
@@ -212,10 +212,38 @@ def copy_of_the_demo(tmp_path, old, new):
         (copy / name).symlink_to(ROOT / name)
     for source in (ROOT / "samples").iterdir():
         if source.is_file():
-            changed = source.read_text().replace(old, new)
-            (copy / "samples" / source.name).write_text(changed)
-    (copy / "samples" / "demo").chmod(0o755)
+            target = copy / "samples" / source.name
+            target.write_text(source.read_text().replace(old, new))
+            target.chmod(source.stat().st_mode)
     return copy
+
+
+def test_a_fleet_takes_a_token_once_and_ends_sessions_everywhere():
+    done = subprocess.run(
+        ["samples/with_fleet"], cwd=ROOT, env=BARE, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    *_, signed_on, again, logs, session, revoked, anew = done.stdout.split("\n== ")
+    assert "Hello alice@EXAMPLE.TEST" in signed_on
+    assert again.count("HTTP/1.1 401") == again.count("(replayed)") == 2
+    assert logs.count('detail="Request is a replay"') == 1
+    assert logs.count('detail="found by the fleet') == 1
+    for answers, expected in ((session, "Hello alice"), (revoked, "(no-credentials)")):
+        assert answers.count(expected) == 2
+        assert sorted(re.findall("x-host: (.*)", answers)) == ["one", "two"]
+    assert "Hello alice@EXAMPLE.TEST" in anew
+
+
+def test_without_a_store_they_are_no_fleet(tmp_path):
+    store = "NEGOTIATE_STORE=valkey://127.0.0.1:$store_port/0 NEGOTIATE_STORE_REFRESH=1"
+    copy = copy_of_the_demo(tmp_path, store, "NO_STORE=1")
+    done = subprocess.run(
+        ["samples/with_fleet"], cwd=copy, env=BARE, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    again = done.stdout.split("\n== ")[-1]
+    assert again.count("(replayed)") == again.count("Hello alice@EXAMPLE.TEST") == 1
+    assert "expected to see: 401" in done.stderr
 
 
 @pytest.mark.parametrize(

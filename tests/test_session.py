@@ -113,6 +113,25 @@ def test_keys_are_rotated_without_anyone_noticing():
     assert not is_let_in(site(old), by_both)
 
 
+def test_two_sign_ons_of_one_user_are_two_sessions(monkeypatch):
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now)
+    guarded = site()
+    values = {sign_on(guarded)[1] for _ in range(20)}
+    assert len(values) == 20
+    assert {len(value) for value in values} == {len(sign_on(guarded)[1])}
+    assert max(map(len, values)) < 200
+
+
+def test_a_cookie_of_the_format_before_is_none():
+    begun = int(time.time())
+    content = [begun, begun + 60, "Negotiate", "alice@EXAMPLE.TEST", [], None, None, []]
+    before = itsdangerous.base64_encode(json.dumps(content)).decode()
+    salt = f"negotiate_wsgi.session.3\0{NAME}\0{AUDIENCE}"
+    assert ask(site(), signed(before, salt=salt)).status == 401
+    assert ask(site(), signed(payload())).status == 200
+
+
 def test_attributes():
     [line] = set_cookies(site().request("/", negotiate(GOOD)))
     attributes = {part.strip() for part in line.split(";")[1:]}
@@ -367,7 +386,7 @@ AUDIENCE = "NamedAcceptor"
 
 def signed(
     payload, key=KEY, digest="sha256", derivation="hmac",
-    salt=f"negotiate_wsgi.session.2\0{NAME}\0{AUDIENCE}",
+    salt=f"negotiate_wsgi.session.4\0{NAME}\0{AUDIENCE}",
 ):  # fmt: skip
     """What somebody makes who knows how we sign, from whatever he has."""
     secret = key if isinstance(key, bytes) else key.encode()
@@ -383,7 +402,8 @@ def signed(
 def payload(expires=None, principal="alice@EXAMPLE.TEST", issued=None):
     now = int(time.time())
     end = now + 60 if expires is None else expires
-    content = [now if issued is None else issued, end, principal, [], None, None, []]
+    begun = now if issued is None else issued
+    content = [begun, end, "Negotiate", "mark", principal, [], None, None, []]
     return itsdangerous.base64_encode(json.dumps(content)).decode()
 
 
@@ -393,10 +413,10 @@ def test_re_signed_with_something_else():
     assert is_let_in(guarded, signed(payload(), OLD_KEY))
     for other in (
         {"salt": "itsdangerous.Signer"},
-        {"salt": "negotiate_wsgi.session.2"},
-        {"salt": f"negotiate_wsgi.session.2\0{NAME}\0PretendRealm"},
-        {"salt": f"negotiate_wsgi.session.2\0__Host-{NAME}\0{AUDIENCE}"},
-        {"salt": f"negotiate_wsgi.session.1\0{NAME}\0{AUDIENCE}"},
+        {"salt": "negotiate_wsgi.session.4"},
+        {"salt": f"negotiate_wsgi.session.4\0{NAME}\0PretendRealm"},
+        {"salt": f"negotiate_wsgi.session.4\0__Host-{NAME}\0{AUDIENCE}"},
+        {"salt": f"negotiate_wsgi.session.3\0{NAME}\0{AUDIENCE}"},
         {"key": KEY + "x"},
         {"key": KEY[::-1]},
         {"digest": "sha1"},
@@ -593,6 +613,34 @@ def test_layers_that_share_a_session_set_one_cookie_and_clear_it_once():
     assert ask(layers, line.split(";")[0]).text == KNOWN
     [cleared] = set_cookies(layers.request("/forget", negotiate(GOOD)))
     assert cleared.startswith("negotiate=; ")
+
+
+def test_forget_reaches_each_layer_above():
+    """One without sessions between them, and cookies that differ in their place alone."""
+    acceptor = NamedAcceptor(ALICE)
+    inner = NegotiateMiddleware(
+        whoami, acceptor=acceptor, session=SessionCookie(KEY, path="/app")
+    )
+    between = NegotiateMiddleware(inner, acceptor=acceptor)
+    layers = WsgiSite(
+        NegotiateMiddleware(between, acceptor=acceptor, session=SessionCookie(KEY))
+    )
+    lines = set_cookies(layers.request("/forget", negotiate(GOOD)))
+    places = [line.partition("Path=")[2].partition(";")[0] for line in lines]
+    assert places == ["/app", "/"]
+    assert all(line.startswith("negotiate=; ") for line in lines)
+    [one] = set_cookies(layers.request("/", negotiate(GOOD)))
+    assert "Path=/app" in one  # no two sessions begin
+
+
+def test_what_is_forgotten_in_one_request_is_so_in_that_alone():
+    session, acceptor = SessionCookie(KEY), NamedAcceptor(ALICE)
+    inner = NegotiateMiddleware(whoami, acceptor=acceptor)
+    layers = WsgiSite(NegotiateMiddleware(inner, acceptor=acceptor, session=session))
+    [cleared] = set_cookies(layers.request("/forget", negotiate(GOOD)))
+    assert cleared.startswith("negotiate=; ")
+    [begun] = set_cookies(layers.request("/", negotiate(GOOD)))
+    assert not begun.startswith("negotiate=; ")
 
 
 def test_the_apps_own_cookies_stay():

@@ -18,6 +18,7 @@ ROOT = Path(__file__).parent.parent
 SET_UP = ROOT / "samples" / "set-up"
 SCRIPTS = [
     "samples/demo",
+    "samples/with_fleet",
     "tests/run",
     *(f"tests/{run}/run" for run in ("siege", "benchmarks", "stacks")),
 ]

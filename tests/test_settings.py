@@ -57,7 +57,20 @@ def test_every_option_can_be_written_as_text():
         middleware
         | {f"session_{name}" for name in cookie}
         | exempt
-        | {"secret_key_file", "log_level", "active_directory", "group_sids"}
+        | {"password_realm", "password_form_path", "password_attempts"}
+        | {"password_remember"}
+        | {"store_prefix", "store_refresh", "store_when_down"}
+        | {
+            "secret_key_file",
+            "log_level",
+            "active_directory",
+            "group_sids",
+            "indicators",
+            "channel_binding",
+            "certificate",
+            "delegation",
+            "delegation_account",
+        }
     )
     assert set(_READERS) == expected
 
@@ -118,6 +131,17 @@ def test_pykerberos_by_its_name():
     assert type(middleware._acceptor).__name__ == "PykerberosAcceptor"
     with pytest.raises(ConfigurationError, match="write gssapi, pykerberos or package"):
         protect("mounted:app", acceptor="kerberos")
+
+
+def test_delegation_in_words():
+    environ = {"NEGOTIATE_APP": "mounted:app", "NEGOTIATE_DELEGATION": "forwarded"}
+    with pytest.raises(ConfigurationError, match="DELEGATION needs NEGOTIATE_ACCEPTOR"):
+        from_environ(environ)
+    environ["NEGOTIATE_ACCEPTOR"] = "gssapi"
+    assert from_environ(environ)._acceptor.takes_credentials
+    environ["NEGOTIATE_DELEGATION"] = "yes"
+    with pytest.raises(ConfigurationError, match="'yes': write 'forwarded'"):
+        from_environ(environ)
 
 
 SIDS = "staff=S-1-5-21-1-2-3-1105, admins=S-1-5-21-1-2-3-1106"
@@ -271,6 +295,13 @@ def test_variables():
             "REQUIRED and NEGOTIATE_EXEMPT_.* exclude",
         ),
         ({"SECRET_KEY_FILE": "/dev/null", "SESSION": "mounted:app"}, "exclude"),
+        ({"STORE": "host:6379/0"}, "^NEGOTIATE_STORE: write a URL such as"),
+        ({"STORE": "http://host"}, "the URL of the store"),
+        ({"STORE": "mounted:app"}, "ValkeyStore"),
+        ({"STORE_REFRESH": "5"}, "needs NEGOTIATE_STORE=valkeys"),
+        ({"STORE_COLOUR": "red"}, "no such setting: NEGOTIATE_STORE_COLOUR"),
+        ({"STORE": "valkey://127.0.0.1", "STORE_REFRESH": "21"}, "refresh=21"),
+        ({"STORE": "valkey://127.0.0.1", "STORE_WHEN_DOWN": "on"}, "when_down='on'"),
     ],
 )
 def test_what_is_wrong_is_a_clear_error(variables, says):
@@ -279,6 +310,42 @@ def test_what_is_wrong_is_a_clear_error(variables, says):
         from_variables(
             **{name: value for name, value in variables.items() if value is not None}
         )
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"STORE": "valkey://u:hunter2@h:port/0"},
+        {"STORE": "u:hunter2@h/0"},
+        {"STORE": "valkey://u:hunter2@h/0", "STORE_REFRESH": "99"},
+        {"STORE": "valkey://u:hunter2@h/0", "STORE_REFRESH": "abc"},
+        {"STORE": "valkey://u:hunter2@h/0", "STORE_COLOUR": "red"},
+        {"STORE": "valkey://u:hunter2@h/0", "REQUIRED": "perhaps"},
+        {"STORE": "valkey://u:hunter2@127.0.0.1/0", "APP": "no.such:app"},
+    ],
+)
+def test_no_traceback_of_a_start_has_the_stores_password(variables):
+    environ = {
+        f"NEGOTIATE_{name}": value
+        for name, value in ({"APP": "mounted:app"} | variables).items()
+    }
+    settings = {name.lower(): value for name, value in variables.items()}
+    settings.pop("app", None)
+    for start in (
+        lambda: from_environ(environ),
+        lambda: protect(variables.get("APP", "mounted:app"), **settings),
+    ):
+        with pytest.raises(ConfigurationError) as caught:
+            start()
+        assert "hunter2" not in str(caught.value)
+        problem = caught.value
+        while problem:
+            trace = problem.__traceback__
+            while trace:
+                if "negotiate_wsgi" in trace.tb_frame.f_code.co_filename:
+                    assert "hunter2" not in repr(trace.tb_frame.f_locals)
+                trace = trace.tb_next
+            problem = problem.__context__
 
 
 def test_a_key_file_that_is_no_text_is_one_key(tmp_path):

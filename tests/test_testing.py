@@ -10,13 +10,15 @@ from flask.testing import FlaskClient
 from werkzeug.test import Client
 from werkzeug.wrappers import Response
 
-from flask_adapter import init_kerberos, requires_authentication
+from flask_adapter import delegated, init_kerberos, requires_authentication
 from negotiate_wsgi import (
     Acceptor,
+    DelegationError,
     Identity,
     NegotiateMiddleware,
     Reason,
     SessionCookie,
+    get_delegated,
     get_identity,
     get_refusal,
 )
@@ -47,6 +49,42 @@ def test_signs_on_as_whom_the_test_names():
     anonymous = guarded.get("/")
     assert anonymous.status_code == 401
     assert anonymous.headers["WWW-Authenticate"] == "Negotiate"
+
+
+def test_what_a_test_delegates_is_what_the_app_gets():
+    """As long as the request lasts, and for that request alone."""
+    seen = []
+
+    def lends(environ, start_response):
+        seen.append((environ, get_delegated(environ)))
+        return Response("body")(environ, start_response)
+
+    realm = PretendRealm()
+    guarded = realm.client(NegotiateMiddleware(lends, acceptor=realm))
+    credentials = object()
+    guarded.get("/", negotiate=ALICE, delegated=credentials).close()
+    guarded.get("/", negotiate=ALICE).close()
+    (first, given), (_, none) = seen
+    assert (given, none) == (credentials, None)
+    with pytest.raises(DelegationError, match="has ended"):
+        get_delegated(first)
+    refused = guarded.get("/", negotiate=Reason.EXPIRED, delegated=credentials)
+    assert refused.status_code == 401
+    assert len(seen) == 2
+
+
+def test_what_a_test_delegates_to_flask():
+    realm = PretendRealm()
+    flask = Flask("front")
+    flask.config["NEGOTIATE_ACCEPTOR"] = realm
+
+    @flask.route("/")
+    @requires_authentication
+    def view(user):
+        return f"{user} {delegated()}"
+
+    said = realm.client(flask).get("/", negotiate=ALICE, delegated="credentials")
+    assert said.text == f"{ALICE} credentials"
 
 
 def test_every_method_and_body():

@@ -4,7 +4,6 @@ Each upload of each client meets a 401 first, and is sent again with a ticket.
 """
 
 import json
-import os
 import re
 import shutil
 import socket
@@ -19,14 +18,10 @@ import requests_gssapi
 import sites
 from conftest import FLAGS
 from helpers import FIREFOX, wait_until
+from java import with_tickets
 
 SIZES = [1_500_000, 3_000_000, 8_000_000, 20_000_000] * 3  # bytes
 EXPECTED = [f"{size} bytes from alice@EXAMPLE.TEST" for size in SIZES]
-#: In Debian's JDK, which signs on with the tickets of the cache.
-JAAS = """com.sun.security.jgss.krb5.initiate {
-    com.sun.security.auth.module.Krb5LoginModule required useTicketCache=true doNotPrompt=true;
-};
-"""
 
 
 def of_requests(site, directory, playwright):
@@ -83,14 +78,7 @@ def of_a_browser(site, command):
 
 
 def of_java(site, directory, playwright):
-    login = directory / "login.conf"
-    login.write_text(JAAS)
-    options = {
-        "java.security.krb5.conf": os.environ["KRB5_CONFIG"],
-        "java.security.auth.login.config": login,
-        "javax.security.auth.useSubjectCredsOnly": "false",
-    }
-    command = ["java", *(f"-D{name}={value}" for name, value in options.items())]
+    command = with_tickets(directory, "com.sun.security.jgss.krb5.initiate")
     command += [sites.TESTS / "Upload.java", f"{site.url}/wiki/", *map(str, SIZES)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -23,6 +23,7 @@ class Tickets:
         for file, content in self._kept.items():
             if not file.exists() or file.read_bytes() != content:
                 new = file.with_suffix(".new")
+                new.touch(0o600)  # Heimdal does not use tickets that others can read
                 new.write_bytes(content)
                 new.rename(file)
 

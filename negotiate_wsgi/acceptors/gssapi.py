@@ -6,20 +6,22 @@ import functools
 import os
 import re
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from negotiate_wsgi.acceptors.attributes import Attributes
-from negotiate_wsgi.acceptors.gssapi_library import (
-    KEYS_OF_GSSPROXY,
-    Keys,
-    library,
+from negotiate_wsgi.acceptors.delegation import (
+    DelegatedCredentials,
+    NoCredentials,
+    check_delegation,
 )
+from negotiate_wsgi.acceptors.gssapi_library import KEYS_OF_GSSPROXY, Keys, library
 from negotiate_wsgi.acceptors.insight import with_insight
 from negotiate_wsgi.acceptors.opened import Opened
 from negotiate_wsgi.acceptors.protocol import Accepted, Refused
 from negotiate_wsgi.acceptors.status import (
+    BAD_BINDINGS,
     classify,
     gssproxy_fault,
     is_for_want_of_a_credential,
@@ -28,10 +30,15 @@ from negotiate_wsgi.acceptors.status import (
     uses_gssproxy,
 )
 from negotiate_wsgi.acceptors.target import KeytabAcceptor, Target, of_the_environment
-from negotiate_wsgi.exceptions import ConfigurationError
+from negotiate_wsgi.exceptions import ConfigurationError, DelegationError
 from negotiate_wsgi.identity import Identity, identity_of_ticket
 from negotiate_wsgi.reasons import Reason
+from negotiate_wsgi.wire.keytab import Keytab
 from negotiate_wsgi.wire.ticket import Ticket
+
+if TYPE_CHECKING:
+    from negotiate_wsgi.acceptors.channel_bindings import ChannelBindings
+    from negotiate_wsgi.acceptors.constrained import Constrained
 
 # What the library says where no key that it was given fits.
 _NO_KEY_FITS = re.compile(
@@ -70,6 +77,23 @@ class GssapiAcceptor(KeytabAcceptor):
     :param groups: the SID of each group by a name of yours, ``{"staff": "S-1-5-…"}``.
         The `Identity` has those names whose group the user is in, as the KDC resolved
         it; without a PAC, none.
+    :param indicators: authentication indicators (RFC 8129) of MIT's KDC or FreeIPA,
+        ``["pkinit"]``, of which a ticket needs one: they say how the user has signed on
+        at the KDC. True needs none. The `Identity` has all of the ticket's; with False
+        they are not read.
+    :param channel_binding: ``"optional"`` refuses a token that is bound to a TLS
+        connection with another certificate; ``"required"`` one that is not bound to
+        ours, too, as that of browsers on Linux is not. ``"off"`` does not
+        look.
+    :param certificate: the path of the certificate that clients see, in PEM: the
+        proxy's, where one ends TLS. Read again when it changes; the one before stays
+        good for a day.
+    :param delegation: ``"forwarded"`` takes the ticket-granting ticket that a client
+        forwards, with which `get_delegated` lets the app act as the user everywhere.
+        ``"constrained"`` asks the KDC in the name of *account*, which may act for users
+        at those services that the directory names (S4U2Proxy). None acts for nobody.
+    :param account: for constrained delegation, the account that has our SPNs:
+        ``"WEB2$"`` or ``"svc-web"``. The keytab has to have an entry of this name.
     :raises ConfigurationError: an option is wrong, or python-gssapi is not installed,
         or is not for MIT's library.
     """
@@ -82,6 +106,11 @@ class GssapiAcceptor(KeytabAcceptor):
         *,
         active_directory: bool = False,
         groups: Mapping[str, str] | None = None,
+        indicators: Collection[str] | bool = False,
+        channel_binding: str = "off",
+        certificate: str | os.PathLike[str] | None = None,
+        delegation: str | None = None,
+        account: str | None = None,
     ) -> None:
         name = None if keytab is None else os.fspath(keytab)
         if name == "":
@@ -91,9 +120,18 @@ class GssapiAcceptor(KeytabAcceptor):
         super().__init__(
             Target.of(service, hostname),
             f"gssapi {name or 'KRB5_KTNAME'}",
-            Attributes.of(active_directory, groups),
+            Attributes.of(active_directory, groups, indicators),
+            _bindings_of(channel_binding, certificate),
         )
         self._library = library()
+        check_delegation(delegation, account)
+        self.takes_credentials = delegation is not None
+        self._constrained: Constrained | None = None
+        if account:
+            # Not at the top of the module: few act for users.
+            from negotiate_wsgi.acceptors.constrained import Constrained
+
+            self._constrained = Constrained(account.strip(), self.target)
         self._name = name
         if name is None:
             of_the_environment.add(self)
@@ -107,8 +145,9 @@ class GssapiAcceptor(KeytabAcceptor):
         """
         keys = self._current_keys()
         ticket = Ticket.of(token)
+        accept = self._accept_as_account if self._constrained else self._accept
         try:
-            result = self._accept(keys, ticket, token)
+            result = accept(keys, ticket, token)
         except self._library.GSSError as error:
             result = self._refused(error, keys, ticket)
         except UnicodeDecodeError:
@@ -116,6 +155,51 @@ class GssapiAcceptor(KeytabAcceptor):
         if isinstance(result, Accepted):
             return result
         return with_insight(result, token, ticket, keys.current)
+
+    def keytab(self) -> Keytab:
+        return self._current_keys().keytab
+
+    def _accept_as_account(
+        self, keys: Keys, ticket: Ticket | None, token: bytes
+    ) -> Accepted | Refused:
+        """With a credential that can act for the initiator, where there is one.
+
+        Else as ever: a fault in acting for users is none in knowing who they are.
+        """
+        try:
+            credential, spn, for_a_replay = self._of_account(keys, ticket)
+            return self._judge(token, credential, spn, for_a_replay)
+        except DelegationError as error:
+            fault = str(error)
+        except self._library.GSSError as error:
+            fault = self._library.text_of(error)
+            if not _NO_KEY_FITS.match(fault):
+                raise
+        result = self._accept(keys, ticket, token)
+        if isinstance(result, Accepted) and result.delegated is None:
+            result.delegated = NoCredentials(fault)
+        return result
+
+    def _of_account(
+        self, keys: Keys, ticket: Ticket | None
+    ) -> tuple[Any, str, Callable[[], Any]]:
+        """The account's credential, which SPN of ours a ticket is for that it opens, and
+        what makes one with which the replay cache is not asked.
+
+        GSSAPI names the account, whichever of its SPNs that is: they have one key.
+        Raises `DelegationError`.
+        """
+        constrained: Any = self._constrained
+        account = constrained.account(keys)
+        spn = None
+        if ticket and not self.target.objection(ticket):
+            spn = account.spn_of(ticket)
+        if spn is None:
+            raise DelegationError(
+                f"the ticket is for {ticket}, and not with a key of {account.principal}"
+            )
+        credential = constrained.credential(account)
+        return credential, spn, functools.partial(constrained.for_a_replay, account)
 
     def _accept(
         self, keys: Keys, ticket: Ticket | None, token: bytes
@@ -158,16 +242,71 @@ class GssapiAcceptor(KeytabAcceptor):
         self, keys: Keys, memory: bytes, token: bytes, spn: str | None = None
     ) -> Accepted | Refused:
         """The same with the key of *spn* in *memory*, or with each if that is None."""
+        credential = self._credential(keys, memory, spn)
+        for_a_replay = None
+        if self.channel_bindings and keys is not KEYS_OF_GSSPROXY:
+            make = self._library.credential
+            for_a_replay = functools.partial(
+                make, keys, memory, spn, is_for_a_replay=True
+            )
+        return self._judge(token, credential, spn, for_a_replay)
+
+    def _judge(
+        self,
+        token: bytes,
+        credential: Any,
+        spn: str | None,
+        for_a_replay: Callable[[], Any] | None,
+    ) -> Accepted | Refused:
+        """The same with *credential*. *for_a_replay* makes another one, with which the
+        replay cache is not asked, where that can be.
+        """
         library = self._library
-        result = library.accept(token, self._credential(keys, memory, spn))
+        if self.channel_bindings is None:
+            result = library.accept(token, credential)
+        else:
+            result = self._bound(token, credential, for_a_replay)
         if result.more_steps or result.mech != library.mechanism:
             return Refused(Reason.NEEDS_ANOTHER_LEG, "the negotiation is not complete")
         name = result.initiator_name
         identity = self._identity(name, spn or library.target(result.context))
         if isinstance(identity, Refused):
             return identity
-        ticket = Opened(library, result.context, name)
-        return Accepted(identity, result.token, ticket.end, sids=ticket.sids)
+        if self.channel_bindings and not library.is_bound(result):
+            objection = self.channel_bindings.objection_to_unbound(identity)
+            if objection:
+                return objection
+        ticket = Opened(library, result.context, name, token)
+        delegated = None
+        if self.takes_credentials and result.delegated_creds is not None:
+            delegated = DelegatedCredentials(result.delegated_creds)
+        return Accepted(
+            identity,
+            result.token,
+            ticket.end,
+            delegated,
+            ticket.sids,
+            ticket.fingerprint,
+        )
+
+    def _bound(
+        self,
+        token: bytes,
+        credential: Any,
+        for_a_replay: Callable[[], Any] | None,
+    ) -> Any:
+        """What the library makes of it, and of the channel binding that is in it."""
+        library = self._library
+        bindings: Any = self.channel_bindings
+        current, *before = bindings.accepted()
+        try:
+            return library.accept_bound(token, credential, current)
+        except library.GSSError as error:
+            if error.maj_code != BAD_BINDINGS or not before or for_a_replay is None:
+                raise
+        # libkrb5 asks the replay cache before it looks at the binding. Had it known the
+        # token, it would have said so; now it does, and is not asked a second time.
+        return library.accept_bound(token, for_a_replay(), before[0])
 
     def _identity(self, name: Any, spn: str) -> Identity | Refused:
         """Who the library's *name* is."""
@@ -241,6 +380,18 @@ class GssapiAcceptor(KeytabAcceptor):
         reason = objection.reason if objection else Reason.WRONG_KEY
         detail = objection.detail if objection else text
         return replace(refused, reason=reason, detail=detail)
+
+
+def _bindings_of(
+    mode: str, certificate: str | os.PathLike[str] | None
+) -> ChannelBindings | None:
+    """What tokens have to be bound to. Raises `ConfigurationError`."""
+    if mode == "off" and certificate is None:
+        return None
+    # Not at the top of the module: few look for them.
+    from negotiate_wsgi.acceptors.channel_bindings import ChannelBindings
+
+    return ChannelBindings.of(mode, certificate)
 
 
 def _without_a_keytab(path: str) -> Keys:

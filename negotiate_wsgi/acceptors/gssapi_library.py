@@ -34,6 +34,7 @@ _NEEDED = (
     "krb5_export_lucid_sec_context",
     "set_neg_mechs",
 )
+_CHANNEL_BOUND = 0x800  # GSS_C_CHANNEL_BOUND_FLAG of gssapi_ext.h
 _numbers = itertools.count()
 
 
@@ -75,7 +76,7 @@ class Library:
         if not all(hasattr(raw, name) for name in _NEEDED):
             raise ConfigurationError(
                 "python-gssapi was built with a GSSAPI library other than MIT's, such as "
-                "Heimdal's: GssapiAcceptor needs MIT krb5 (apt-get install libkrb5-dev, then "
+                "Heimdal's: MIT krb5 is needed (apt-get install libkrb5-dev, then "
                 "pip install --force-reinstall --no-binary :all: gssapi)"
             )
         self._krb5 = krb5
@@ -152,11 +153,19 @@ class Library:
         handles.append(memory)
         return name
 
-    def credential(self, keys: Keys, memory: bytes, spn: str | None) -> Any:
+    def accept_bound(self, token: bytes, credential: Any, binding: bytes) -> Any:
+        """The same as `accept`, where a client's channel binding has to be *binding*."""
+        bindings = self._raw.ChannelBindings(application_data=binding)
+        return self.accept(token, credential, channel_bindings=bindings)
+
+    def credential(
+        self, keys: Keys, memory: bytes, spn: str | None, is_for_a_replay: bool = False
+    ) -> Any:
         """To accept with, for Kerberos alone, in SPNEGO, too. Raises `AcceptorError`.
 
         :param memory: the name of one of the keytabs in *keys*.
         :param spn: whose key in it is to be tried; None for each.
+        :param is_for_a_replay: whether the replay cache is left alone.
         """
         raw = self._raw
         # A Kerberos principal as it is: a host-based name would be looked up in DNS.
@@ -167,6 +176,8 @@ class Library:
                 acquired = raw.acquire_cred(None, mechs=mechanisms, usage="accept")
             else:
                 store = {b"keytab": memory}
+                if is_for_a_replay:
+                    store[b"rcache"] = b"none:"
                 acquired = raw.acquire_cred_from(
                     store, name, mechs=mechanisms, usage="accept"
                 )
@@ -189,18 +200,20 @@ class Library:
     def name(self, name: Any) -> str:
         return str(self._raw.display_name(name, name_type=False).name.decode())
 
-    def attribute(self, name: Any, urn: bytes) -> bytes | None:
-        """An attribute of *name* (RFC 6680) if the library has verified it, else None.
+    def attribute(self, name: Any, urn: bytes) -> list[bytes]:
+        """The values of an attribute of *name* (RFC 6680) that the library has verified.
 
         It says in one way that there is none, and that its signature is not good.
         """
         try:
             found = self._raw.get_name_attribute(name, urn)
         except self._raw.GSSError:
-            return None
-        if not found.authenticated or not found.values:
-            return None
-        return bytes(found.values[0])
+            return []
+        return list(found.values) if found.authenticated else []
+
+    def is_bound(self, result: Any) -> bool:
+        """Whether the client sent channel bindings, which were ours (krb5 1.19)."""
+        return bool(int(result.flags) & _CHANNEL_BOUND)
 
     def target(self, context: Any) -> str:
         """The SPN of the key that opened the ticket."""

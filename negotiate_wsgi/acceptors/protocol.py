@@ -4,13 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from negotiate_wsgi.identity import Identity
 from negotiate_wsgi.reasons import Refusal
 
 #: An acceptor's "no" is what the application reads as ``negotiate_wsgi.refusal``.
 Refused = Refusal
+
+
+@runtime_checkable
+class Delegated(Protocol):
+    """What an initiator lets us do in its name, for one request. Must be safe to call
+    from any thread.
+    """
+
+    def credentials(self) -> Any:
+        """Python-gssapi's, made when first asked for.
+
+        Raises `DelegationError` where they cannot be used, or have been destroyed.
+        """
+        ...
+
+    def destroy(self) -> None:
+        """The request has ended."""
+        ...
 
 
 @dataclass(slots=True)
@@ -26,13 +44,18 @@ class Accepted:
     :param delegated: what the initiator delegated to us, or None.
     :param sids: tells every SID in the PAC, the account's own first, for an
         administrator who looks for them; None where the acceptor cannot know.
+    :param fingerprint: tells what is the same in all spellings of this token and in no
+        other token, where machines have to know a token again: the octets of its
+        encrypted authenticator, or none where they cannot be read for certain, and then
+        the token is refused. None for an acceptor whose tokens have one spelling.
     """
 
     identity: Identity
     token: bytes | None = field(default=None, repr=False)
     expiry: Callable[[], float] | None = field(default=None, repr=False)
-    delegated: object | None = field(default=None, repr=False)
+    delegated: Delegated | None = field(default=None, repr=False)
     sids: Callable[[], tuple[str, ...]] | None = field(default=None, repr=False)
+    fingerprint: Callable[[], bytes] | None = field(default=None, repr=False)
 
 
 class Acceptor(Protocol):

@@ -25,6 +25,7 @@ from negotiate_wsgi.acceptors.target import KeytabAcceptor, Target, of_the_envir
 from negotiate_wsgi.exceptions import AcceptorError, ConfigurationError
 from negotiate_wsgi.identity import identity_of_ticket
 from negotiate_wsgi.reasons import Reason
+from negotiate_wsgi.wire.authenticator import authenticator_in
 from negotiate_wsgi.wire.keytab import Keytab
 from negotiate_wsgi.wire.ticket import Ticket, ap_req_in
 
@@ -76,6 +77,7 @@ class PykerberosAcceptor(KeytabAcceptor):
         ticket = Ticket.of(token)
         result = self.target.objection(ticket) or self._accept(token, ticket)
         if isinstance(result, Accepted):
+            result.fingerprint = functools.partial(authenticator_in, token)
             return result
         self._check_keytab()
         return with_insight(result, token, ticket, keytab_in_use)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 
@@ -12,12 +13,14 @@ from negotiate_wsgi.wire.ticket import Ticket
 
 # RFC 2744 section 3.9.1: routine errors stand in bits 16 to 23, calling errors above
 # them.
+BAD_BINDINGS = 4 << 16
 _NO_CREDENTIAL = 7 << 16
 _FAILURE = 13 << 16
 # With _FAILURE where krb5.conf is damaged.
 _NO_MECHANISM = "SPNEGO cannot find mechanisms to negotiate"
 _BY_MAJOR = {
     1 << 16: Reason.UNSUPPORTED_MECHANISM,  # GSS_S_BAD_MECH
+    BAD_BINDINGS: Reason.CHANNEL_BINDINGS_WRONG,
     9 << 16: Reason.MALFORMED,  # GSS_S_DEFECTIVE_TOKEN
     # GSS_S_CALL_INACCESSIBLE_READ | GSS_S_BAD_NAME: the binding asked for a name too
     # early, because the negotiation was not complete (GSS_S_CONTINUE_NEEDED).
@@ -28,48 +31,48 @@ _BY_MAJOR = {
 # client's choice: every pattern is matched as a whole, with the library's own words
 # around the SPN. fmt: off
 _TEXTS = [
-    (re.compile(pattern.replace("SPN", "(?P<spn>.*?)"), re.DOTALL), reason)
-    for pattern, reason in [
-        (r"Request is a replay", Reason.REPLAYED),
-        (r"Ticket expired", Reason.EXPIRED),
-        (r"Clock skew too great|Ticket not yet valid", Reason.CLOCK_SKEW),
-        (
-            r"Request ticket server SPN kvno \d+ not found in keytab; ticket is likely out of date",
-            Reason.STALE_TICKET,
-        ),
-        (
-            r"Request ticket server SPN kvno \d+ not found in keytab; keytab is likely out of date",
-            Reason.STALE_KEYTAB,
-        ),
-        (
-            r"Request ticket server SPN (kvno \d+ )?found in keytab but not with enctype \S+",
-            Reason.ENCTYPE_MISSING,
-        ),
-        (
-            r"Request ticket server SPN kvno \d+ enctype \S+ found in keytab but cannot decrypt ticket",
-            Reason.WRONG_KEY,
-        ),
-        (
-            r"Request ticket server SPN not found in keytab( \(ticket kvno \d+\))?",
-            Reason.SPN_NOT_IN_KEYTAB,
-        ),
-        (
-            r"Decrypt integrity check failed|Cannot decrypt ticket for SPN",
-            Reason.WRONG_KEY,
-        ),
-        (
-            r"Encryption type \S+ not permitted|KDC has no support for encryption type",
-            Reason.ENCTYPE_MISSING,
-        ),
-        # "Success" is what the library says of ASN.1 inside the token that it cannot read.
-        (r"Token header is malformed or corrupt|Success|ASN\.1 .*", Reason.MALFORMED),
-    ]
+    (r"Request is a replay", Reason.REPLAYED),
+    (r"Ticket expired", Reason.EXPIRED),
+    (r"Clock skew too great|Ticket not yet valid", Reason.CLOCK_SKEW),
+    (
+        r"Request ticket server SPN kvno \d+ not found in keytab; ticket is likely out of date",
+        Reason.STALE_TICKET,
+    ),
+    (
+        r"Request ticket server SPN kvno \d+ not found in keytab; keytab is likely out of date",
+        Reason.STALE_KEYTAB,
+    ),
+    (
+        r"Request ticket server SPN (kvno \d+ )?found in keytab but not with enctype \S+",
+        Reason.ENCTYPE_MISSING,
+    ),
+    (
+        r"Request ticket server SPN kvno \d+ enctype \S+ found in keytab but cannot decrypt ticket",
+        Reason.WRONG_KEY,
+    ),
+    (
+        r"Request ticket server SPN not found in keytab( \(ticket kvno \d+\))?",
+        Reason.SPN_NOT_IN_KEYTAB,
+    ),
+    (
+        r"Decrypt integrity check failed|Cannot decrypt ticket for SPN",
+        Reason.WRONG_KEY,
+    ),
+    (
+        r"Encryption type \S+ not permitted|KDC has no support for encryption type",
+        Reason.ENCTYPE_MISSING,
+    ),
+    # "Success" is what the library says of ASN.1 inside the token that it cannot read.
+    (r"Token header is malformed or corrupt|Success|ASN\.1 .*", Reason.MALFORMED),
 ]
+_REPLAY_CACHE = r"(?i)(?!Request ticket)(?:[^(]* \(filename: (?P<path>.*)\)|.*replay (?:cache|information)\b.*)"
 # fmt: on
-_REPLAY_CACHE = re.compile(
-    r"(?!Request ticket)(?:[^(]* \(filename: (?P<path>.*)\)|.*replay (?:cache|information)\b.*)",
-    re.DOTALL | re.IGNORECASE,
-)
+
+
+@functools.cache
+def _pattern(text: str) -> re.Pattern[str]:
+    """Made for the first refusal, and kept: a server that starts need not wait."""
+    return re.compile(text.replace("SPN", "(?P<spn>.*?)"), re.DOTALL)
 
 
 def is_for_want_of_a_credential(major: int, minor_text: str) -> bool:
@@ -97,15 +100,15 @@ def classify(
         return Refused(Reason.UNKNOWN, f"{major_text}: {minor_text}")
     # A text with the client's own words in it proves no fault of ours.
     is_the_librarys = ticket is not None and ticket.spn not in minor_text
-    cache = _REPLAY_CACHE.fullmatch(minor_text)
+    cache = _pattern(_REPLAY_CACHE).fullmatch(minor_text)
     if cache and is_the_librarys:
         where = (
             f"the directory {os.path.dirname(cache['path'])}" if cache["path"] else "it"
         )
         fault = f"uid {os.geteuid()} cannot use {where}: {minor_text}"
         raise AcceptorError(Reason.REPLAY_CACHE_UNUSABLE, fault)
-    for pattern, reason in _TEXTS:
-        match = pattern.fullmatch(minor_text)
+    for text, reason in _TEXTS:
+        match = _pattern(text).fullmatch(minor_text)
         if match:
             return Refused(reason, minor_text, spn=match.groupdict().get("spn"))
     return Refused(Reason.UNKNOWN, minor_text)

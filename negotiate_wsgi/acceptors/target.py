@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from negotiate_wsgi.acceptors.attributes import NO_ATTRIBUTES, Attributes
-from negotiate_wsgi.acceptors.protocol import Accepted, Acceptor, Refused
+from negotiate_wsgi.acceptors.insight import keytab_in_use
+from negotiate_wsgi.acceptors.protocol import Accepted, Acceptor, Delegated, Refused
 from negotiate_wsgi.exceptions import AcceptorError, ConfigurationError
 from negotiate_wsgi.reasons import Reason
-from negotiate_wsgi.wire.authorization import Credential
+from negotiate_wsgi.wire.authorization import PASSWORD, Credential
 from negotiate_wsgi.wire.keytab import Keytab
 from negotiate_wsgi.wire.ticket import Ticket
+
+if TYPE_CHECKING:
+    from negotiate_wsgi.acceptors.channel_bindings import ChannelBindings
 
 _LISTED = 8  # SPNs in a message
 
@@ -109,11 +114,20 @@ class KeytabAcceptor:
         same tickets.
     :param attributes: how they name who has signed on; two acceptors that differ in it
         know one person by two names.
+    :param channel_bindings: what they want a token to be bound to; None for nothing.
     """
 
     target: Target
     keys: str
     attributes: Attributes = NO_ATTRIBUTES
+    channel_bindings: ChannelBindings | None = None
+
+    def keytab(self) -> Keytab:
+        """Their keytab as it is now, without a key where gssproxy alone can read it.
+
+        Raises `AcceptorError`.
+        """
+        return keytab_in_use()
 
 
 #: Acceptors that take the keytab that ``KRB5_KTNAME`` names, while they are in use.
@@ -131,12 +145,22 @@ class Verdict:
     :param acceptor: who judged it; None where its framing alone was refused.
     :param result: what was made of it.
     :param is_news: whether no layer above has said the same.
+    :param is_claimed: whether a store was asked for the token, which it says yes to once.
+    :param proof: the value of a ``WWW-Authenticate`` that carries the mutual token.
     """
 
     credential: Credential
     acceptor: Acceptor | None
-    result: Accepted | Refused
+    result: Accepted | Refused = field(repr=False)
     is_news: bool = True
+    is_claimed: bool = False
+    proof: str | None = field(default=None, repr=False)
+
+    @property
+    def delegated(self) -> Delegated | None:
+        """What came with a good token for the app to act for the user."""
+        result = self.result
+        return result.delegated if isinstance(result, Accepted) else None
 
     def as_seen_by(self, other: Acceptor) -> Accepted | Refused | None:
         """What *other* would say of the token; None if it has to judge for itself."""
@@ -147,9 +171,14 @@ class Verdict:
             return None
         if mine.keys != other.keys or mine.attributes != other.attributes:
             return None
+        if mine.channel_bindings != other.channel_bindings:
+            return None
+        if mine.target == other.target:
+            return self.result
+        if self.credential is PASSWORD and mine.target.service == other.target.service:
+            # It was typed for no host in particular.
+            return self.result
         if isinstance(self.result, Accepted):
             return other.target.check(self.result)
-        of_mine_alone = (
-            self.result.reason is Reason.WRONG_SERVICE and mine.target != other.target
-        )
+        of_mine_alone = self.result.reason is Reason.WRONG_SERVICE
         return None if of_mine_alone else self.result

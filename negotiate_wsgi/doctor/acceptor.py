@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pkgutil
+from collections.abc import Collection
 from importlib import metadata
 
 from negotiate_wsgi.acceptors.protocol import Acceptor
@@ -13,7 +14,7 @@ from negotiate_wsgi.exceptions import ConfigurationError
 def open_acceptor(
     name: str,
     service: str,
-    hostname: str | None,
+    hostname: str | Collection[str] | None,
     keytab: str | None,
     active_directory: bool = False,
 ) -> Acceptor:
@@ -67,6 +68,13 @@ def tries_every_key(acceptor: Acceptor) -> bool:
 def wants_pac(acceptor: Acceptor) -> bool:
     """Whether it lets nobody in whose ticket has no PAC."""
     return isinstance(acceptor, KeytabAcceptor) and acceptor.attributes.active_directory
+
+
+def certificate_of(acceptor: Acceptor) -> str | None:
+    """The path of the certificate that it wants tokens to be bound to, if any."""
+    if isinstance(acceptor, KeytabAcceptor) and acceptor.channel_bindings:
+        return acceptor.channel_bindings.path
+    return None
 
 
 def is_accepted(acceptor: Acceptor, spn: str) -> bool:

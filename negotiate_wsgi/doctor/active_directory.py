@@ -41,7 +41,7 @@ class ActiveDirectory:
     realm: str
 
     def start(self, realm: str) -> Instructions:
-        windows = f"Windows: nltest /dsgetdc:{_plain(realm)} /kdc"
+        windows = f"Windows: nltest /dsgetdc:{plain(realm)} /kdc"
         return Instructions("systemctl start samba-ad-dc", _SAMBA, (windows,))
 
     def export(self, *spns: str, instead: bool = False) -> Instructions:
@@ -59,10 +59,10 @@ class ActiveDirectory:
         members = []
         for spn in spns:
             account = self._account(spn)
-            windows.append(f"Windows: setspn -S {_plain(spn)} {account}")
+            windows.append(f"Windows: setspn -S {plain(spn)} {account}")
             if account.endswith("$"):
                 members.append(
-                    f"member: net ads setspn add {account[:-1]} {_plain(spn)} "
+                    f"member: net ads setspn add {account[:-1]} {plain(spn)} "
                     "-U Administrator"
                 )
         ktpass = self._ktpass(spns)
@@ -111,8 +111,8 @@ class ActiveDirectory:
             account = self._word(spn)
             lines.append(f"samba-tool spn delete {_name(spn)} {account}")
             lines.append(f"samba-tool spn add {_name(spn)} {own}")
-            windows.append(f"Windows: setspn -D {_plain(spn)} {self._account(spn)}")
-            windows.append(f"Windows: setspn -S {_plain(spn)} {own}")
+            windows.append(f"Windows: setspn -D {plain(spn)} {self._account(spn)}")
+            windows.append(f"Windows: setspn -S {plain(spn)} {own}")
         ktpass = self._lines_of_ktpass(dict.fromkeys(spns, own))
         return Instructions(
             " && ".join([*lines, samba.let_use_aes(spns), self._export(spns, True)]),
@@ -124,7 +124,7 @@ class ActiveDirectory:
         replaced = "Set-ADObject $_ -Replace @{userAccountControl = "
         cleared = f"$_.userAccountControl -band -bnot {samba.NO_AUTH_DATA_REQUIRED}"
         windows = [
-            f"Windows: Get-ADObject -Filter \"servicePrincipalName -eq '{_plain(spn)}'\" "
+            f"Windows: Get-ADObject -Filter \"servicePrincipalName -eq '{plain(spn)}'\" "
             "-Properties userAccountControl | "
             f"ForEach-Object {{ {replaced}{cleared}}} }}"
             for spn in spns
@@ -134,6 +134,20 @@ class ActiveDirectory:
             _SAMBA,
             tuple(windows),
             "Their account has the flag NO_AUTH_DATA_REQUIRED: take it away.",
+        )
+
+    def permit(self, account: str, spn: str) -> Instructions:
+        kind = "Computer" if account.endswith("$") else "User"
+        attribute = "msDS-AllowedToDelegateTo"
+        return Instructions(
+            f"samba-tool delegation add-service {_name(account)} {_name(spn)}",
+            _SAMBA,
+            (
+                f"Windows: Set-AD{kind} {plain(account)} "
+                f"-Add @{{'{attribute}' = '{plain(spn)}'}}",
+            ),
+            "Nobody may act for a user who is marked as sensitive, or who is in the group "
+            "Protected Users: for them, leave it as it is.",
         )
 
     def _export(self, spns: Iterable[str], instead: bool) -> str:
@@ -164,12 +178,12 @@ class ActiveDirectory:
 
     def _lines_of_ktpass(self, accounts: Mapping[str, str]) -> list[str]:
         """A line for each SPN of *accounts*, of which each has to be given once."""
-        file = _plain(PurePath(self.keytab.path).name)
+        file = plain(PurePath(self.keytab.path).name)
         lines: list[str] = []
         seen: set[str] = set()
         for spn, account in accounts.items():
             line = (
-                f"Windows: ktpass /princ {_plain(spn)}@{_plain(self.realm)} "
+                f"Windows: ktpass /princ {plain(spn)}@{plain(self.realm)} "
                 f"/mapuser {account} /crypto AES256-SHA1 /ptype KRB5_NT_PRINCIPAL /pass * "
             )
             if account in seen:
@@ -190,7 +204,7 @@ class ActiveDirectory:
     def _account(self, spn: str) -> str:
         """The account of *spn*, or a word that says what to put there, for people."""
         known = account_of(spn, self.keytab)
-        return _plain(known) if known else "<account>"
+        return plain(known) if known else "<account>"
 
     def _word(self, spn: str) -> str:
         """The same for Samba's shell, which can ask the directory."""
@@ -212,7 +226,7 @@ def _name(spn: str) -> str:
     return shlex.quote(without_realm(spn))
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
     """Without realm, for a line that is no shell's; only where it needs no quotes."""
     name = without_realm(name)
     return name if re.fullmatch(r"[\w./$<>-]+", name) else "<name>"

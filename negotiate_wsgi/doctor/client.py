@@ -120,6 +120,14 @@ class Client:
         credentials = _of_the_caller() or _of_any_account(setup)
         return cls(spn, credentials, None, has_another_key)
 
+    @classmethod
+    def of_somebody(cls, setup: Setup, spn: str) -> Client:
+        """The caller, if there is one, and else an account of the keytab."""
+        credentials = _of_the_caller()
+        if credentials:
+            return cls(spn, credentials, None, False)
+        return cls.of(setup, spn)
+
     def sign_on(self, service: str) -> TicketInitiator:
         """A sign-on with a ticket that the KDC issues now. Raises `ClientError`."""
         try:

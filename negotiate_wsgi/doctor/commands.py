@@ -73,6 +73,14 @@ class Commands(Protocol):
         """Tickets for *spns* say which groups the user is in."""
         ...
 
+    def permit(self, account: str, spn: str) -> Instructions:
+        """*account* may act for users at the service *spn*."""
+        ...
+
+
+#: MIT's program that administers a database on the same machine.
+LOCAL = "kadmin.local"
+
 
 @dataclass(frozen=True)
 class Kadmin:
@@ -90,9 +98,9 @@ class Kadmin:
         return Instructions(self._export(spns, instead))
 
     def register(self, *spns: str, instead: bool = False) -> Instructions:
-        queries = [f"addprinc -randkey {_word(spn)}" for spn in spns]
+        queries = [f"addprinc -randkey {word(spn)}" for spn in spns]
         return Instructions(
-            " && ".join([*map(_query, queries), self._export(spns, instead)])
+            " && ".join([*map(query, queries), self._export(spns, instead)])
         )
 
     def strengthen(self, *spns: str) -> Instructions:
@@ -111,20 +119,27 @@ class Kadmin:
             note="MIT's KDC knows of no groups: leave active_directory out."
         )
 
+    def permit(self, account: str, spn: str) -> Instructions:
+        return Instructions(
+            note="MIT's KDC can permit that only with a database in LDAP: write "
+            f"krbAllowedToDelegateTo: {spn} into the entry of {account} there."
+        )
+
     def _export(self, spns: Collection[str], instead: bool) -> str:
-        keytab = _word(self.keytab)
+        keytab = word(self.keytab)
         queries = []
         if instead:
-            queries += [f"ktremove -k {keytab} {_word(spn)} all" for spn in spns]
-        queries += [f"ktadd -k {keytab} {_word(spn)}" for spn in spns]
-        return " && ".join(map(_query, queries))
+            queries += [f"ktremove -k {keytab} {word(spn)} all" for spn in spns]
+        queries += [f"ktadd -k {keytab} {word(spn)}" for spn in spns]
+        return " && ".join(map(query, queries))
 
 
-def _query(query: str) -> str:
-    return f"{_kadmin()} -q {shlex.quote(query)}"
+def query(asked: str) -> str:
+    """The command that has MIT's administration server do what is asked."""
+    return f"{_kadmin()} -q {shlex.quote(asked)}"
 
 
-def _word(text: str) -> str:
+def word(text: str) -> str:
     """*text* as one word for kadmin and ktutil, which divide at spaces, and have their
     own quotes.
     """
@@ -137,92 +152,40 @@ def _word(text: str) -> str:
 def _kadmin() -> str:
     # Where the KDC is this machine, as in the throwaway realm, no password is needed.
     if "KRB5_KDC_PROFILE" in os.environ:
-        return shutil.which("kadmin.local") or "/usr/sbin/kadmin.local"
+        return shutil.which(LOCAL) or f"/usr/sbin/{LOCAL}"
     return "kadmin"
-
-
-@dataclass(frozen=True)
-class FreeIpa:
-    """FreeIPA's KDC, by its own tools on an enrolled machine.
-
-    :param keytab: its path.
-    """
-
-    keytab: str
-
-    def start(self, realm: str) -> Instructions:
-        return Instructions("ipactl start", place="FreeIPA's server")
-
-    def export(self, *spns: str, instead: bool = False) -> Instructions:
-        return Instructions(self._export(spns, instead), note=self._note)
-
-    def register(self, *spns: str, instead: bool = False) -> Instructions:
-        add = [f"ipa service-add {shlex.quote(spn)}" for spn in spns]
-        command = " && ".join([*add, self._export(spns, instead)])
-        return Instructions(command, note=self._note)
-
-    def strengthen(self, *spns: str) -> Instructions:
-        command = self._export(spns, True, "-e aes256-cts,aes128-cts ")
-        return Instructions(command, note=self._note)
-
-    def forbid_weak(self, *spns: str) -> Instructions:
-        return Instructions(
-            note="ipa-getkeytab makes those that -e names, and no other."
-        )
-
-    def set_apart(self, *spns: str) -> Instructions:
-        return self.export(*spns, instead=True)
-
-    def add_pac(self, *spns: str) -> Instructions:
-        modify = [
-            f"ipa service-mod {shlex.quote(spn)} --pac-type=MS-PAC" for spn in spns
-        ]
-        return Instructions(" && ".join(modify))
-
-    @property
-    def _note(self) -> str:
-        return (
-            "ipa-getkeytab makes a new key, so other keytabs with this SPN need to be "
-            "exported again, too; with -r it fetches the one there is."
-        )
-
-    def _export(self, spns: Collection[str], instead: bool, options: str = "") -> str:
-        keytab = shlex.quote(self.keytab)
-        lines = []
-        for spn in map(shlex.quote, spns):
-            if instead:
-                lines.append(f"ipa-rmkeytab -p {spn} -k {keytab}")
-            lines.append(f"ipa-getkeytab {options}-p {spn} -k {keytab}")
-        return " && ".join(lines)
 
 
 class Unknown:
     """A KDC of some kind: with words that fit all, and no command."""
 
-    _instructions = Instructions(
+    instructions = Instructions(
         note="Say --kdc ad, --kdc ipa or --kdc mit to be told what to type."
     )
 
     def start(self, realm: str) -> Instructions:
-        return self._instructions
+        return self.instructions
 
     def export(self, *spns: str, instead: bool = False) -> Instructions:
-        return self._instructions
+        return self.instructions
 
     def register(self, *spns: str, instead: bool = False) -> Instructions:
-        return self._instructions
+        return self.instructions
 
     def strengthen(self, *spns: str) -> Instructions:
-        return self._instructions
+        return self.instructions
 
     def forbid_weak(self, *spns: str) -> Instructions:
-        return self._instructions
+        return self.instructions
 
     def set_apart(self, *spns: str) -> Instructions:
-        return self._instructions
+        return self.instructions
 
     def add_pac(self, *spns: str) -> Instructions:
-        return self._instructions
+        return self.instructions
+
+    def permit(self, account: str, spn: str) -> Instructions:
+        return self.instructions
 
 
 def take_out(keytab: Keytab, places: Collection[int]) -> str:
@@ -234,9 +197,9 @@ def take_out(keytab: Keytab, places: Collection[int]) -> str:
     if len(places) == len(keytab.keys):
         return f"mv {path} {shlex.quote(keytab.path + '.old')}"
     # Deleted from the end, because ktutil numbers the rest anew.
-    lines = [f"rkt {_word(keytab.path)}"]
+    lines = [f"rkt {word(keytab.path)}"]
     lines += [f"delent {place}" for place in sorted(places, reverse=True)]
-    lines.append(f"wkt {_word(keytab.path + '.new')}")
+    lines.append(f"wkt {word(keytab.path + '.new')}")
     new = shlex.quote(f"{keytab.path}.new")
     typed = " ".join(map(shlex.quote, lines))
     return f"printf '%s\\n' {typed} | ktutil && cat {new} >{path} && rm {new}"

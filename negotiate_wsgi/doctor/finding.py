@@ -24,7 +24,7 @@ class Finding:
     """What a check has found: see `ok`, `warning` and `problem`.
 
     :param found: one sentence.
-    :param remedy: what to do; empty where all is well.
+    :param remedy: what to do; empty where all is well, as far as can be seen.
     :param command: what to type for it, where that can be said.
     :param place: where to type that, unless it is here, or goes without saying.
     :param beside: the same in the words of other tools, a line each.
@@ -47,19 +47,19 @@ class Finding:
             object.__setattr__(self, "command", "")
 
 
-def ok(found: str) -> Finding:
-    return Finding(Status.OK, found)
+def ok(found: str, remedy: str = "", command: str | Instructions = "") -> Finding:
+    return _finding(Status.OK, found, remedy, command)
 
 
 def warning(found: str, remedy: str, command: str | Instructions = "") -> Finding:
-    return _amiss(Status.WARNING, found, remedy, command)
+    return _finding(Status.WARNING, found, remedy, command)
 
 
 def problem(found: str, remedy: str, command: str | Instructions = "") -> Finding:
-    return _amiss(Status.PROBLEM, found, remedy, command)
+    return _finding(Status.PROBLEM, found, remedy, command)
 
 
-def _amiss(
+def _finding(
     status: Status, found: str, remedy: str, command: str | Instructions
 ) -> Finding:
     if isinstance(command, str):
@@ -97,7 +97,9 @@ def check(
 
     The function yields what it finds, or nothing where it has nothing to say.
 
-    :param id: never changes and is never used again. NW020 to NW026 ask the URL.
+    :param id: never changes and is never used again. NW020 to NW026 and NW030 ask
+        the URL, NW031 looks at delegation, NW032 to NW036 at passwords, NW037 to
+        NW044 at a fleet's store.
     :param subject: in two or three words.
     :param after: the ids of the checks without whose success this one would only repeat
         a fault. It is left out where one of them found a problem or had nothing to say.

@@ -8,6 +8,7 @@ import os
 import re
 
 import spnego
+from spnego.channel_bindings import GssChannelBindings
 
 from negotiate_wsgi.exceptions import NegotiateError
 
@@ -22,18 +23,27 @@ class TicketInitiator:
     :param ccache: the credential cache that holds the ticket-granting ticket: its path
         or its full name, or None for that of whoever runs this.
     :param host: the host in the SPN; krb5.conf may let the library ask DNS for another.
+    :param binding: of the TLS connection that the token is for (RFC 5929), or None.
     :raises InitiatorError: no ticket is to be had.
     """
 
     def __init__(
-        self, ccache: str | os.PathLike[str] | None, host: str, service: str = "HTTP"
+        self,
+        ccache: str | os.PathLike[str] | None,
+        host: str,
+        service: str = "HTTP",
+        binding: bytes | None = None,
     ) -> None:
         credential = (
             _credential(os.fspath(ccache)) if ccache else spnego.CredentialCache()
         )
         try:
             self._context = spnego.client(
-                credential, hostname=host, service=service, protocol="negotiate"
+                credential,
+                hostname=host,
+                service=service,
+                protocol="negotiate",
+                channel_bindings=_bindings(binding),
             )
             self.token = self._context.step() or b""
         except spnego.exceptions.SpnegoError as error:
@@ -47,6 +57,10 @@ class TicketInitiator:
         except Exception:  # pyspnego raises whatever it stumbles over
             return False
         return self._context.complete
+
+
+def _bindings(binding: bytes | None) -> GssChannelBindings | None:
+    return GssChannelBindings(application_data=binding) if binding else None
 
 
 def _credential(ccache: str) -> spnego.KerberosCCache:

@@ -7,9 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from negotiate_wsgi.acceptors.passwords import PasswordChecker
 from negotiate_wsgi.doctor.active_directory import ActiveDirectory
-from negotiate_wsgi.doctor.commands import Commands, FreeIpa, Kadmin, Kind, Unknown
+from negotiate_wsgi.doctor.commands import Commands, Kadmin, Kind, Unknown
+from negotiate_wsgi.doctor.free_ipa import FreeIpa
+from negotiate_wsgi.doctor.lockout import Lockouts, LockoutsOfFreeIpa, UnknownLockouts
+from negotiate_wsgi.doctor.lockout_ad import LockoutsOfDomain
+from negotiate_wsgi.doctor.lockout_mit import LockoutsOfMit
 from negotiate_wsgi.doctor.site import Answer, Site
+from negotiate_wsgi.doctor.terminal import Terminal
+from negotiate_wsgi.stores.inspection import Inspection
 from negotiate_wsgi.wire.keytab import Keytab
 from negotiate_wsgi.wire.ticket import Ticket
 
@@ -28,6 +35,16 @@ class Setup:
     :param url: of a page to ask, or None.
     :param kdc: the kind of KDC, None where that is to be found out.
     :param active_directory: whether the acceptor wants a PAC in each ticket.
+    :param passwords: the realm of `PasswordSignOn`, None where passwords are not used.
+    :param user: who may be asked for a password; empty for whoever is typed.
+    :param attempts: of `PasswordSignOn`, and its *period*.
+    :param terminal: where somebody can type, None where nobody can.
+    :param certificate: the path of the one that the acceptor wants tokens to be bound
+        to, None for none.
+    :param account: with which the acceptor acts for users (constrained delegation).
+    :param next_services: SPNs of those that it asks for them.
+    :param store: the URL of the `ValkeyStore`, None where there is none.
+    :param prefix: of its keys.
     :param tell: is told of what may take its time.
     """
 
@@ -38,6 +55,16 @@ class Setup:
     url: str | None = None
     kdc: Kind | None = None
     active_directory: bool = False
+    passwords: str | None = None
+    user: str = ""
+    attempts: int = 3
+    period: int = 1800
+    terminal: Terminal | None = None
+    certificate: str | None = None
+    account: str | None = None
+    next_services: tuple[str, ...] = ()
+    store: str | None = field(default=None, repr=False)  # has a password
+    prefix: str = "negotiate"
     tell: Callable[[str], object] = lambda what: None
 
     # Learnt on the way:
@@ -54,6 +81,8 @@ class Setup:
     wants_pac: bool = field(default=False, init=False)
     #: SPNs for which the KDC issued a ticket without one.
     without_pac: list[str] = field(default_factory=list, init=False)
+    #: Whether tickets of each SPN open the door, as far as that was tried.
+    is_well_with_tickets: bool = field(default=False, init=False)
     #: What clients may make of each host by DNS.
     canonical: dict[str, set[str]] = field(default_factory=dict, init=False)
     #: Whether a client here makes another name of a host before it asks the KDC.
@@ -62,9 +91,15 @@ class Setup:
     clock_ahead: float | None = field(default=None, init=False)
     site: Site = field(init=False)
     #: What the URL answers to a stranger.
-    stranger: Answer = field(init=False)
+    stranger: Answer = field(default=Answer(), init=False)
     #: And to your ticket, None if that was not sent.
     signed_on: Answer | None = field(default=None, init=False)
+    #: What judges passwords.
+    checker: PasswordChecker = field(init=False)
+    #: The store, None where there is none, or no URL of one.
+    inspection: Inspection | None = field(default=None, init=False)
+    #: What it says of itself; empty where it does not answer, or not to our account.
+    said: dict[str, Any] = field(default_factory=dict, init=False)
 
     @property
     def spns(self) -> list[str]:
@@ -102,6 +137,19 @@ class Setup:
             case Kind.MIT:
                 return Kadmin(self.keytab.path)
         return Unknown()
+
+    @property
+    def lockouts(self) -> Lockouts:
+        """The same for when the KDC of the passwords' realm locks accounts."""
+        realm = self.passwords or self.realm
+        match self.kind:
+            case Kind.ACTIVE_DIRECTORY:
+                return LockoutsOfDomain(realm)
+            case Kind.FREE_IPA:
+                return LockoutsOfFreeIpa()
+            case Kind.MIT:
+                return LockoutsOfMit(realm)
+        return UnknownLockouts()
 
 
 def is_weak(enctype: str) -> bool:

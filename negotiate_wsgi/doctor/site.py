@@ -11,6 +11,7 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import urlsplit
 
 from negotiate_wsgi.reasons import Reason
+from negotiate_wsgi.wire.certificate import CertificateError, end_point
 
 _PATIENCE = 10  # seconds
 _BODY = 10_000  # bytes
@@ -90,6 +91,32 @@ class Site:
                 return self._get(connection), self._get(connection)
         except OSError:
             return Answer(), Answer()
+
+    def certificate(self) -> tuple[bytes | None, float | None]:
+        """The one that it shows, in DER; None without TLS. And its end, in seconds since
+        the epoch; None where it is not trusted.
+        """
+        try:
+            with closing(self._connect()) as connection:
+                tls = connection.sock
+                if not isinstance(tls, ssl.SSLSocket):
+                    return None, None
+                fields = tls.getpeercert() or {}
+                der = tls.getpeercert(binary_form=True)
+        except OSError:
+            return None, None
+        end = fields.get("notAfter")
+        return der, ssl.cert_time_to_seconds(str(end)) if end else None
+
+    def binding(self) -> bytes | None:
+        """What a client binds its token to; None without TLS, or where it is undefined."""
+        certificate, _ = self.certificate()
+        if certificate is None:
+            return None
+        try:
+            return end_point(certificate)
+        except CertificateError:
+            return None
 
     def _ask(self, authorization: str | None = None) -> Answer:
         with closing(self._connect()) as connection:

@@ -59,7 +59,12 @@ _GROUPS = (
             + _TELL,
             again=True,
         ),
-        (Reason.REPLAYED, Reason.MALFORMED, Reason.UNKNOWN),
+        (
+            Reason.REPLAYED,
+            Reason.MALFORMED,
+            Reason.CHANNEL_BINDINGS_WRONG,
+            Reason.UNKNOWN,
+        ),
     ),
     (
         Advice(
@@ -70,8 +75,36 @@ _GROUPS = (
         (Reason.WRONG_SERVICE, Reason.SPN_NOT_IN_KEYTAB),
     ),
     (
+        Advice(
+            "Sign out of your computer, and sign in again in the way that your "
+            "organisation asks for, such as with a smart card. If that does not help, "
+            + _TELL,
+            again=True,
+        ),
+        (Reason.INDICATOR_MISSING,),
+    ),
+    (
         Advice("Run kinit with your own user name, then try again.", again=True),
         (Reason.ANONYMOUS,),
+    ),
+    (
+        Advice("Try again, and look whether the Caps Lock key is on."),
+        (Reason.PASSWORD_REFUSED,),
+    ),
+    (
+        Advice("Open this site by its address that begins with https."),
+        (Reason.PASSWORD_OVER_HTTP,),
+    ),
+    (
+        Advice(
+            "Wait, and then type the right password: each wrong one makes the wait start "
+            "anew. If you did not try so often yourself, " + _TELL
+        ),
+        (Reason.TOO_MANY_ATTEMPTS,),
+    ),
+    (
+        Advice("Try again in a minute. If that does not help, " + _TELL, again=True),
+        (Reason.KDC_UNREACHABLE, Reason.STORE_UNUSABLE),
     ),
     (
         Advice(
@@ -92,4 +125,4 @@ _OTHERS = {
 
 def advice_on(reason: Reason) -> Advice:
     """What helps against *reason*; where nothing does, whom to tell."""
-    return _OF_A_REASON.get(reason, _OTHERS[reason.status])
+    return _OF_A_REASON.get(reason) or _OTHERS[reason.status]

@@ -1,6 +1,4 @@
-"""What was decided? One value for one request, one record of it, and the same for
-whoever counts.
-"""
+"""What was decided? One record of it, and the same for whoever counts."""
 
 from __future__ import annotations
 
@@ -10,12 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from negotiate_wsgi.acceptors.target import Verdict
 from negotiate_wsgi.exceptions import ConfigurationError
 from negotiate_wsgi.identity import Identity, Source
 from negotiate_wsgi.reasons import Reason, Refusal
+from negotiate_wsgi.request.authentication import Authentication
 from negotiate_wsgi.request.environ import request_id
-from negotiate_wsgi.wire.authorization import CHALLENGE, token_size, write_token
+from negotiate_wsgi.wire.authorization import token_size
 from negotiate_wsgi.wire.printable import printable
 
 if TYPE_CHECKING:
@@ -24,85 +22,15 @@ if TYPE_CHECKING:
 logger = logging.getLogger("negotiate_wsgi")
 
 #: Of who came in. The records of a session's every request would hide those of the tickets.
-_LEVELS: dict[Source, int] = {"ticket": logging.INFO, "session": logging.DEBUG}
+_LEVELS: dict[Source, int] = {
+    "ticket": logging.INFO,
+    "password": logging.INFO,
+    "session": logging.DEBUG,
+}
 
 _LONGEST_FIELD = 1000  # characters
 
 Outcome = Literal["accepted", "asked", "refused", "failed"]
-
-
-class Authentication:
-    """What is known of who asks. Filled on the way, told once, answered once.
-
-    :param began: when the request came, as `time.perf_counter` has it.
-    :param identity: who is asking, or None while that is not known.
-    :param verdict: of the request's token, if it has one.
-    :param refusal: why the credentials do not count, or why who has them may not come
-        in.
-    :param is_final: whether the refusal is the answer. Else the app is called without
-        identity.
-    :param is_news: whether no layer of ours above has told the same.
-    :param proof: the mutual token, in bytes.
-    :param expiry: tells when the ticket ends, in seconds since the epoch.
-    :param failure: what a callable of the configuration raised, for the log.
-    """
-
-    identity: Identity | None = None
-    verdict: Verdict | None = None
-    refusal: Refusal | None = None
-    is_final = False
-    is_news = True
-    proof: bytes | None = None
-    expiry: Callable[[], float] | None = None
-    failure: Exception | None = None
-
-    def __init__(self, began: float) -> None:
-        self.began = began
-
-    def take(self, verdict: Verdict) -> None:
-        """Learn what was made of the token."""
-        self.verdict = verdict
-        self.is_news = verdict.is_news
-        result = verdict.result
-        if isinstance(result, Refusal):
-            self.refusal = result
-        else:
-            self.identity = result.identity
-            self.proof = result.token
-            self.expiry = result.expiry
-
-    def conclude(self, refusal: Refusal, failure: Exception | None = None) -> None:
-        """Make *refusal* the answer; *failure* is what a callable raised, if that is
-        why.
-        """
-        self.refusal = refusal
-        self.failure = failure
-        self.is_final = True
-
-    @property
-    def reason(self) -> Reason | None:
-        """Why the answer is no, or None where it is yes."""
-        if self.refusal is None:
-            return None
-        return self.refusal.reason
-
-    @property
-    def is_from_session(self) -> bool:
-        """Whether a session, and no ticket, said who is asking."""
-        return self.identity is not None and self.identity.source == "session"
-
-    @property
-    def www_authenticate(self) -> str | None:
-        """The mutual token, else a challenge; or None where the client is not to try
-        again.
-        """
-        if self.proof:
-            return write_token(self.proof)
-        if self.identity:
-            return None
-        if self.refusal and not self.refusal.reason.renews_challenge:
-            return None
-        return CHALLENGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +40,8 @@ class Decision:
     :param reason: why they did not count, or None if they did.
     :param principal: the initiator, where it is known.
     :param spn: the SPN the ticket was for, where it is known.
-    :param source: what named the principal, ``"ticket"`` or ``"session"``; None if
-        nothing did.
+    :param source: what named who is asking, or was to: ``"ticket"``, ``"password"`` or
+        ``"session"``; None if nothing did.
     :param seconds: from the request's arrival to the decision.
     :param token_size: of the token in bytes; 0 if there was none.
     """
@@ -134,7 +62,7 @@ class Decision:
             return "accepted"
         if self.reason is Reason.NO_CREDENTIALS:
             return "asked"
-        if self.reason.status == 500:
+        if self.reason.status >= 500:
             return "failed"
         return "refused"
 
@@ -161,36 +89,36 @@ class Decisions:
 
     def tell(self, authentication: Authentication, environ: WSGIEnvironment) -> None:
         """Tell what became of a request, unless there is nothing new to tell."""
+        if not authentication.is_news:
+            return
         refusal = authentication.refusal
         if refusal:
-            level = refusal.reason.level
+            level = logging.DEBUG if refusal.is_repeated else refusal.reason.level
         elif authentication.identity is None:
             return
         else:
             level = _LEVELS[authentication.identity.source]
-        if not authentication.is_news:
-            return
         is_logged = logger.isEnabledFor(level)
         if not is_logged and self.on_decision is None:
             return
-        decision = _decision_on(authentication)
+        decision = _decision_on(authentication) if self.on_decision else None
         if is_logged:
-            _log(level, environ, decision, authentication)
-        if self.on_decision:
+            _log(level, environ, authentication)
+        if self.on_decision and decision:
             try:
                 self.on_decision(decision)
             except Exception as exc:
                 logger.error("on_decision raised an exception", exc_info=exc)
 
 
+def _known(authentication: Authentication) -> Identity | Refusal:
+    """What names the initiator and the SPN, where anything does."""
+    known = authentication.identity or authentication.refusal
+    return known or Refusal(Reason.NO_CREDENTIALS)
+
+
 def _decision_on(authentication: Authentication) -> Decision:
-    identity = authentication.identity
-    known = identity or authentication.refusal or Refusal(Reason.NO_CREDENTIALS)
-    source: Source | None = None
-    if identity:
-        source = identity.source
-    elif known.principal:
-        source = "ticket"
+    known = _known(authentication)
     size = 0
     if authentication.verdict:
         size = token_size(authentication.verdict.credential.header)
@@ -198,42 +126,72 @@ def _decision_on(authentication: Authentication) -> Decision:
         reason=authentication.reason,
         principal=known.principal,
         spn=known.spn,
-        source=source,
+        source=authentication.source,
         seconds=time.perf_counter() - authentication.began,
         token_size=size,
     )
 
 
-def _log(
-    level: int,
-    environ: WSGIEnvironment,
-    decision: Decision,
-    authentication: Authentication,
-) -> None:
+def _log(level: int, environ: WSGIEnvironment, authentication: Authentication) -> None:
     """One record for one decision, the same in its message and in its ``extra`` fields."""
+    known = _known(authentication)
     fields = {
-        "reason": str(decision.reason or "accepted"),
+        "reason": str(authentication.reason or "accepted"),
         "detail": "",
         "remedy": "",
         "client": environ.get("REMOTE_ADDR") or "",
         "path": _beginning(environ, "SCRIPT_NAME") + _beginning(environ, "PATH_INFO"),
-        "principal": decision.principal or "",
-        "spn": decision.spn or "",
-        "source": decision.source or "",
+        "principal": known.principal or "",
+        "spn": known.spn or "",
+        "source": authentication.source or "",
+        "typed": "",
         "request_id": "",
     }
     refusal = authentication.refusal
     if refusal:
         fields["detail"] = refusal.detail
         fields["remedy"] = refusal.reason.remedy
+        fields["typed"] = refusal.typed or ""
         fields["request_id"] = request_id(environ)
-    # Paths, SPNs and principals are the client's words: they must not write records of
-    # their own.
-    fields = {name: printable(value, _LONGEST_FIELD) for name, value in fields.items()}
-    words = [f"{name}={_quoted(value)}" for name, value in fields.items() if value]
-    logger.log(
-        level, "%s", ", ".join(words), extra=fields, exc_info=authentication.failure
+    message, fields = _in_words(fields)
+    _hand_over(level, message, fields, authentication.failure)
+
+
+def _in_words(fields: dict[str, str]) -> tuple[str, dict[str, str]]:
+    """The message of a record that has *fields*, and these as they can be shown.
+
+    Paths, SPNs and principals are the client's words: they must not write records of
+    their own.
+    """
+    quoted = fields
+    if not _is_plain("".join(fields.values())):
+        fields = {
+            name: printable(value, _LONGEST_FIELD) for name, value in fields.items()
+        }
+        quoted = {name: _escaped(value) for name, value in fields.items()}
+    words = [f'{name}="{value}"' for name, value in quoted.items() if value]
+    return ", ".join(words), fields
+
+
+def _hand_over(
+    level: int, message: str, fields: dict[str, str], failure: Exception | None
+) -> None:
+    """As `Logger.log` does, which would look for its caller each time, and find us."""
+    exc_info = None
+    if failure:
+        exc_info = (type(failure), failure, failure.__traceback__)
+    record = logger.makeRecord(
+        logger.name, level, __file__, _LINE, "%s", (message,), exc_info, "_hand_over"
     )
+    known = record.__dict__
+    for name, value in fields.items():
+        # A factory of the application's may have its own "request_id".
+        if value or name not in known:
+            known[name] = value
+    logger.handle(record)
+
+
+_LINE = _hand_over.__code__.co_firstlineno
 
 
 def _beginning(environ: WSGIEnvironment, key: str) -> str:
@@ -241,9 +199,13 @@ def _beginning(environ: WSGIEnvironment, key: str) -> str:
     return str(environ.get(key, "")[: _LONGEST_FIELD + 1])
 
 
-def _quoted(text: str) -> str:
-    """In double quotes, and those within escaped: no text can pass for the end of a
-    field.
-    """
-    escaped = text.replace("\\", r"\\").replace('"', r"\"")
-    return f'"{escaped}"'
+def _is_plain(text: str) -> bool:
+    """Whether nothing in it has to be escaped or cut, which is so of nearly all."""
+    if len(text) > _LONGEST_FIELD or not text.isprintable():
+        return False
+    return '"' not in text and "\\" not in text
+
+
+def _escaped(text: str) -> str:
+    """So that within double quotes no text can pass for the end of a field."""
+    return text.replace("\\", r"\\").replace('"', r"\"")

@@ -3,34 +3,31 @@
 from __future__ import annotations
 
 import time
-import traceback
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from negotiate_wsgi.acceptors.protocol import Acceptor
-from negotiate_wsgi.acceptors.target import KeytabAcceptor, Verdict
-from negotiate_wsgi.exceptions import AcceptorError, ConfigurationError
+from negotiate_wsgi.acceptors.target import KeytabAcceptor
+from negotiate_wsgi.exceptions import ConfigurationError
 from negotiate_wsgi.identity import Identity
 from negotiate_wsgi.reasons import Reason, Refusal
 from negotiate_wsgi.request import environ as keys
-from negotiate_wsgi.request.decisions import Authentication, Decisions, OnDecision
+from negotiate_wsgi.request.authentication import Authentication
+from negotiate_wsgi.request.bodies import check_discard, discard_body
+from negotiate_wsgi.request.decisions import Decisions, OnDecision
+from negotiate_wsgi.request.delegated import lend, may_lend
 from negotiate_wsgi.request.exemptions import (
     Required,
     as_question,
     without_body,
 )
-from negotiate_wsgi.request.origins import Origins
+from negotiate_wsgi.request.offer import NO_OFFER, Offer
+from negotiate_wsgi.request.origins import Origins, objection_to_a_form
 from negotiate_wsgi.request.policy import Authorize, Policy, is_yes, refusal_of
-from negotiate_wsgi.request.responses import answer, check_discard, discard_body
-from negotiate_wsgi.request.session import SessionCookie, audience_of, forget
-from negotiate_wsgi.wire.authorization import (
-    CHALLENGE,
-    Credential,
-    is_basic,
-    read_token,
-    write_token,
-)
+from negotiate_wsgi.request.responses import answer
+from negotiate_wsgi.request.session import SessionCookie, audience_of, delete_cookie
+from negotiate_wsgi.request.tokens import verdict_on
+from negotiate_wsgi.wire.authorization import is_basic
 from negotiate_wsgi.wire.headers import offers_negotiate, without_negotiate
 
 if TYPE_CHECKING:
@@ -38,6 +35,10 @@ if TYPE_CHECKING:
 
     from _typeshed import OptExcInfo
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from negotiate_wsgi.request.fleet import Fleet
+    from negotiate_wsgi.request.passwords import PasswordSignOn
+    from negotiate_wsgi.stores.protocol import Store
 
     Headers = list[tuple[str, str]]
 
@@ -84,6 +85,12 @@ class NegotiateMiddleware:
         request. An app that trusts a header must not be reached without this option.
     :param session: a `SessionCookie`, so that a browser is not asked on every single
         request. None asks. A cookie counts where no Negotiate or Basic credential came.
+    :param passwords: a `PasswordSignOn`, for clients without a ticket. None leaves
+        Basic credentials to the app.
+    :param store: a `Store`, such as `ValkeyStore`, where several machines serve this
+        site: a token counts once on all of them, `revoke` and `forget` end sessions on
+        all of them, and passwords are counted together. None leaves each host to
+        itself.
     :param trusted_origins: origins, besides our own, whose pages may have a browser
         change something here, such as ``["https://portal.example.com"]``. Requests with
         unsafe methods and WebSocket handshakes of other pages are a 403, because the
@@ -118,6 +125,8 @@ class NegotiateMiddleware:
         strip_realm: bool = False,
         user_header: str | None = None,
         session: SessionCookie | None = None,
+        passwords: PasswordSignOn | None = None,
+        store: Store | None = None,
         trusted_origins: Collection[str] | None = (),
         unauthorized: WSGIApplication | None = None,
         forbidden: WSGIApplication | None = None,
@@ -137,11 +146,8 @@ class NegotiateMiddleware:
             raise ConfigurationError(
                 f"strip_realm={strip_realm!r}: write True or False"
             )
-        for name, page in (("unauthorized", unauthorized), ("forbidden", forbidden)):
-            if page is not None and not callable(page):
-                raise ConfigurationError(f"{name}={page!r}: write a WSGI application")
-        if not isinstance(session, SessionCookie | None):
-            raise ConfigurationError("session= takes a SessionCookie(secret_key)")
+        _check_pages(unauthorized=unauthorized, forbidden=forbidden)
+        _check_ways(session, passwords)
         self.app = app
         self._acceptor = _choose_acceptor(acceptor, service, hostname, keytab)
         self._is_required = as_question(required)
@@ -149,9 +155,16 @@ class NegotiateMiddleware:
         _check_groups(self._policy.groups, self._acceptor)
         self._strip_realm = strip_realm
         self._user_key = keys.key_of_header(user_header)
+        self._fleet = None if store is None else _fleet_of(store)
         self._session = None
         if session:
             self._session = session.of(audience_of(self._acceptor))
+        self._passwords = None
+        self._form = None
+        if passwords:
+            self._passwords = passwords.of(self._acceptor, self._fleet)
+            if session:
+                self._form = passwords.form
         self._origins = None
         if trusted_origins is not None:
             self._origins = Origins.of(trusted_origins)
@@ -166,48 +179,59 @@ class NegotiateMiddleware:
         """Answer one request, as PEP 3333 has it."""
         authentication = Authentication(time.perf_counter())
         earlier = keys.cleanse(environ, self._user_key)
-        foreign = self._origins and self._origins.objection(environ)
+        if self._form:
+            authentication.visit = self._form.visit(environ)
+        if authentication.visit and authentication.visit.is_post:
+            foreign = objection_to_a_form(environ)
+        else:
+            foreign = self._origins.objection(environ) if self._origins else None
         if foreign:
-            keys.take_credential(environ, None)
+            self._drop_credential(environ)
             authentication.conclude(foreign)
         else:
             self._identify(authentication, environ, earlier)
             if authentication.identity:
                 self._ask_the_policy(authentication, authentication.identity)
-            else:
+            elif not authentication.is_answered:
                 self._ask_whether_required(authentication, environ)
         self._decisions.tell(authentication, environ)
         if authentication.is_final:
             return self._refuse(authentication, environ, start_response)
         return self._call(authentication, environ, start_response)
 
+    def _drop_credential(self, environ: WSGIEnvironment) -> None:
+        """Take out of the environ what nobody is going to look at."""
+        keys.take_credential(environ, None)
+        if self._passwords:
+            keys.take_basic(environ)
+
     def _identify(
         self, authentication: Authentication, environ: WSGIEnvironment, earlier: object
     ) -> None:
-        """Find out who is asking: by the token that came, else by the session."""
-        credential = keys.take_credential(environ, earlier)
-        if credential:
-            verdict = self._verdict(credential, earlier)
+        """Find out who is asking: by the credential that came, else by the session."""
+        verdict = None
+        if self._passwords:
+            verdict = self._passwords.verdict_on(
+                environ, authentication.visit, authentication.began
+            )
+        if verdict is None:
+            credential = keys.take_credential(environ, earlier)
+            if credential:
+                verdict = verdict_on(credential, self._acceptor, earlier, self._fleet)
+        if verdict:
             environ[keys.VERDICT] = verdict
             authentication.take(verdict)
         elif self._session and not is_basic(environ.get("HTTP_AUTHORIZATION")):
-            identity = self._session.read(environ)
-            if identity:
-                environ[keys.VERDICT] = identity
-                authentication.identity = identity
-                authentication.is_news = earlier is None or identity != earlier
-
-    def _verdict(self, credential: Credential, earlier: object) -> Verdict:
-        """What is to be said of the token: by a layer of ours above, or by our
-        acceptor.
-        """
-        if isinstance(earlier, Verdict) and credential == earlier.credential:
-            result = earlier.as_seen_by(self._acceptor)
-            if result:
-                is_news = result is not earlier.result
-                return Verdict(credential, self._acceptor, result, is_news)
-            return _judged_again(_judge(credential, self._acceptor))
-        return _judge(credential, self._acceptor)
+            session = self._session.read(environ)
+            if session and self._fleet:
+                authentication.refusal = self._fleet.objection(
+                    session.identity.principal, session.issued, session.mark
+                )
+            if session and authentication.refusal is None:
+                environ[keys.VERDICT] = session.identity
+                authentication.identity = session.identity
+                authentication.auth_type = session.auth_type
+                authentication.is_news = earlier is None or session.identity != earlier
 
     def _ask_the_policy(
         self, authentication: Authentication, identity: Identity
@@ -226,7 +250,9 @@ class NegotiateMiddleware:
         self, authentication: Authentication, environ: WSGIEnvironment
     ) -> None:
         try:
-            is_required = is_yes("required", self._is_required(environ))
+            is_required = authentication.visit is not None or is_yes(
+                "required", self._is_required(environ)
+            )
         except Exception as failure:
             authentication.is_news = True
             authentication.conclude(Refusal(Reason.REQUIRED_FAILED), failure)
@@ -241,18 +267,40 @@ class NegotiateMiddleware:
         start_response: StartResponse,
     ) -> Iterable[bytes]:
         refusal = authentication.refusal or _NOBODY_KNOWN
+        if authentication.is_revoked:
+            # Told in the log alone: whoever brings it is asked as without it.
+            refusal = _NOBODY_KNOWN
         status = refusal.reason.status
         if refusal.reason is not Reason.NO_CREDENTIALS:
-            environ[keys.REFUSAL] = refusal
-        if self._session and authentication.is_from_session and status == 403:
+            environ[keys.REFUSAL] = refusal.for_the_app()
+        is_of_no_use = authentication.is_from_session and status == 403
+        if self._session and (is_of_no_use or authentication.is_revoked):
             # The next request is asked for a ticket, which may be another principal's
             # by now.
             start_response = self._session.keep(environ, None, start_response)
-            forget(environ)
+            delete_cookie(environ)
         discard_body(environ, self._discard_body, self._discard_seconds)
         page = self._pages.get(status)
-        respond = answer(refusal.reason, page, authentication.www_authenticate)
+        if authentication.visit:
+            page = None  # Nobody could type a password into another one.
+        offer = self._offer(authentication, environ)
+        respond = answer(
+            refusal.reason,
+            page,
+            authentication.challenges(offer.challenge),
+            offer.form,
+            refusal.retry_after,
+        )
         return respond(environ, start_response)
+
+    def _offer(self, authentication: Authentication, environ: WSGIEnvironment) -> Offer:
+        """How a password would be taken from somebody whom nothing else has named."""
+        is_asked = authentication.reason is None or authentication.reason.status == 401
+        if self._passwords is None or authentication.identity or not is_asked:
+            return NO_OFFER
+        return self._passwords.offer(
+            environ, authentication.visit, self._form is not None
+        )
 
     def _call(
         self,
@@ -262,59 +310,40 @@ class NegotiateMiddleware:
     ) -> Iterable[bytes]:
         identity = authentication.identity
         if identity:
-            keys.publish(environ, identity, self._strip_realm, self._user_key)
-        elif authentication.refusal:
-            environ[keys.REFUSAL] = authentication.refusal
+            keys.publish(
+                environ,
+                identity,
+                self._strip_realm,
+                self._user_key,
+                authentication.auth_type,
+            )
+        elif authentication.refusal and not authentication.is_revoked:
+            environ[keys.REFUSAL] = authentication.refusal.for_the_app()
         if authentication.proof:
-            start_response = _proving(start_response, write_token(authentication.proof))
-        elif identity is None and authentication.www_authenticate:
-            start_response = _offering(start_response)
+            start_response = _proving(start_response, authentication.proof)
+        elif identity is None:
+            offer = self._offer(authentication, environ)
+            challenges = authentication.challenges(offer.challenge)
+            if challenges:
+                start_response = _offering(start_response, challenges)
         if self._session:
             start_response = self._session.keep(
-                environ, identity, start_response, authentication.expiry
+                environ, identity, start_response, authentication.expiry, self._fleet
             )
+            if authentication.refusal and authentication.is_revoked:
+                delete_cookie(environ)
+        if authentication.visit:
+            return authentication.visit.answer(environ, start_response)
         if identity is None and keys.PREFLIGHT in environ:
             return without_body(self.app, environ, start_response)
+        verdict = authentication.verdict
+        delegated = verdict and verdict.delegated
+        if verdict and delegated and may_lend(self._acceptor):
+            return lend(delegated, verdict.is_news, self.app, environ, start_response)
         return self.app(environ, start_response)
 
 
 _NOBODY_KNOWN = Refusal(Reason.NO_CREDENTIALS)
-
-
-def _judge(credential: Credential, acceptor: Acceptor) -> Verdict:
-    """What *acceptor* says of the token, if that passes the screening."""
-    token = read_token(credential.header)
-    if not isinstance(token, bytes):
-        return Verdict(credential, None, token)
-    try:
-        result = acceptor.accept(token)
-    except AcceptorError as fault:
-        result = Refusal(fault.reason, fault.detail)
-    except BaseException as bug:
-        _clear_locals(bug)
-        raise
-    finally:
-        del token
-    return Verdict(credential, acceptor, result)
-
-
-def _judged_again(verdict: Verdict) -> Verdict:
-    """*verdict* on a token that a layer of ours above has judged with another acceptor."""
-    result = verdict.result
-    if isinstance(result, Refusal) and result.reason is Reason.REPLAYED:
-        detail = "by a layer of ours above, whose acceptor is another one: share one"
-        verdict.result = replace(result, detail=detail)
-    return verdict
-
-
-def _clear_locals(bug: BaseException | None) -> None:
-    """Clear the locals of the frames that *bug* went through.
-
-    The token is among them, and whoever traces exceptions would store it.
-    """
-    while bug:
-        traceback.clear_frames(bug.__traceback__)
-        bug = bug.__context__
 
 
 def _choose_acceptor(
@@ -338,6 +367,32 @@ def _choose_acceptor(
     return acceptor
 
 
+def _fleet_of(store: Store) -> Fleet:
+    # Not at the top of the module: who has no store needs nothing of it.
+    from negotiate_wsgi.request.fleet import Fleet
+
+    return Fleet.of(store)
+
+
+def _check_pages(**pages: WSGIApplication | None) -> None:
+    for name, page in pages.items():
+        if page is not None and not callable(page):
+            raise ConfigurationError(f"{name}={page!r}: write a WSGI application")
+
+
+def _check_ways(session: object, passwords: object) -> None:
+    """To come in without a ticket."""
+    if not isinstance(session, SessionCookie | None):
+        raise ConfigurationError("session= takes a SessionCookie(secret_key)")
+    if passwords is None:
+        return
+    # Not at the top of the module: who takes no passwords needs nothing of it.
+    from negotiate_wsgi.request.passwords import PasswordSignOn
+
+    if not isinstance(passwords, PasswordSignOn):
+        raise ConfigurationError("passwords= takes a PasswordSignOn(realm)")
+
+
 def _check_groups(groups: frozenset[str] | None, acceptor: Acceptor) -> None:
     """Whether *acceptor* can tell who is in *groups*. Raises `ConfigurationError`."""
     if not groups or not isinstance(acceptor, KeytabAcceptor):
@@ -351,14 +406,15 @@ def _check_groups(groups: frozenset[str] | None, acceptor: Acceptor) -> None:
         )
 
 
-def _offering(start_response: StartResponse) -> StartResponse:
-    """Adds a Negotiate challenge to an app's own 401, unless it has one."""
+def _offering(start_response: StartResponse, challenges: list[str]) -> StartResponse:
+    """Adds *challenges* to an app's own 401, unless it offers Negotiate itself."""
 
     def start(
         status: str, headers: Headers, exc_info: OptExcInfo | None = None, /
     ) -> Callable[[bytes], object]:
         if status.startswith("401") and not offers_negotiate(headers):
-            headers = [*headers, ("WWW-Authenticate", CHALLENGE)]
+            ours = [("WWW-Authenticate", challenge) for challenge in challenges]
+            headers = [*headers, *ours]
         return start_response(status, headers, exc_info)
 
     return start

@@ -61,7 +61,7 @@ class Origins:
             "HTTP_UPGRADE" not in environ or not _opens_a_websocket(environ)
         ):
             return None
-        site = environ.get("HTTP_SEC_FETCH_SITE", "")[:_LOOKED_AT].lower()
+        site = _site_of(environ)
         if site == "same-origin":
             return None  # whatever a proxy has made of Host
         origin = _origin_of(environ)
@@ -71,8 +71,28 @@ class Origins:
         # everybody.
         if site in ("", "none") and _is_ours(origin, environ):
             return None
-        detail = f"Origin: {origin or 'none'}, Sec-Fetch-Site: {site or 'none'}"
-        return Refusal(Reason.CROSS_SITE, detail)
+        return _cross_site(origin, site)
+
+
+def objection_to_a_form(environ: WSGIEnvironment) -> Refusal | None:
+    """A refusal of what was typed into another site's page.
+
+    Stricter than for other requests: somebody who is made to sign on as the attacker
+    would go on to tell secrets to the attacker's account. A client that does not say
+    whose page it is has no page of ours.
+    """
+    site = _site_of(environ)
+    if site == "same-origin":
+        return None
+    origin = environ.get("HTTP_ORIGIN", "")[:_LOOKED_AT].lower()
+    if not site and origin == f"{environ['wsgi.url_scheme']}://{_host_of(environ)}":
+        return None
+    return _cross_site(origin, site)
+
+
+def _cross_site(origin: str, site: str) -> Refusal:
+    detail = f"Origin: {origin or 'none'}, Sec-Fetch-Site: {site or 'none'}"
+    return Refusal(Reason.CROSS_SITE, detail)
 
 
 def _is_an_origin(text: str) -> bool:
@@ -85,6 +105,15 @@ def _opens_a_websocket(environ: WSGIEnvironment) -> bool:
     cookies.
     """
     return "websocket" in environ["HTTP_UPGRADE"][:_LOOKED_AT].lower()
+
+
+def _site_of(environ: WSGIEnvironment) -> str:
+    """How near the page that asks is to us; empty where the client does not say."""
+    return str(environ.get("HTTP_SEC_FETCH_SITE", "")[:_LOOKED_AT].lower())
+
+
+def _host_of(environ: WSGIEnvironment) -> str:
+    return str(environ.get("HTTP_HOST", "")[:_LOOKED_AT].lower())
 
 
 def _origin_of(environ: WSGIEnvironment) -> str:
@@ -101,5 +130,4 @@ def _origin_of(environ: WSGIEnvironment) -> str:
 
 def _is_ours(origin: str, environ: WSGIEnvironment) -> bool:
     """Schemes are not compared: behind a proxy that ends TLS we may not know ours."""
-    host = environ.get("HTTP_HOST", "")[:_LOOKED_AT].lower()
-    return not origin or origin.partition("://")[2] == host
+    return not origin or origin.partition("://")[2] == _host_of(environ)

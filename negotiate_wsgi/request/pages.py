@@ -11,12 +11,14 @@ from werkzeug.wrappers import Response
 
 from negotiate_wsgi.reasons import Reason
 from negotiate_wsgi.request.advice import advice_on
-from negotiate_wsgi.request.environ import request_id
+from negotiate_wsgi.request.environ import is_chromium, request_id
 from negotiate_wsgi.wire.accept import preferred_type
 from negotiate_wsgi.wire.cookies import cookie_values
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
+
+    from negotiate_wsgi.request.form_page import FormPage
 
     Headers = list[tuple[str, str]]
 
@@ -28,12 +30,13 @@ _TYPES = (_HTML, _XHTML, _JSON, _TEXT)
 
 _HOST = re.compile(r"([A-Za-z0-9.-]{1,253})(?::\d{1,5})?")
 _RETRY = "negotiate-retry"
-_LONGEST_USER_AGENT = 300  # characters
 
 _TITLES = {
     401: "Sign-on failed",
     403: "You may not come in here",
+    429: "Too many attempts",
     500: "Sign-on is out of order",
+    503: "Sign-on is out of order for the moment",
 }
 _BROWSERS = """<dl>
 <dt>Firefox</dt>
@@ -51,15 +54,16 @@ _TRY_AGAIN = '<p><a href="">Try again</a></p>\n'
 _RELOAD = '<meta http-equiv="refresh" content="0">\n'
 _CONTENT = """<p>{cause}</p>
 <p>{advice}</p>
-{more}<p class="fine">Status {status}, reason <code>{reason}</code>,
+{more}"""
+_ABOUT = """<p class="fine">Status {status}, reason <code>{reason}</code>,
 request <code>{request_id}</code></p>
 """
 _CSS = """\
 :root { color-scheme: light dark; --wall: #eef2f6; --card: #fff; --ink: #1c2733;
-  --fine: #4c5a68; --line: #d5dde6 }
+  --fine: #4c5a68; --line: #d5dde6; --focus: #1f6feb; --alert: #b42318 }
 @media (prefers-color-scheme: dark) {
   :root { --wall: #12181f; --card: #1d2630; --ink: #e8edf2;
-    --fine: #a9b6c3; --line: #35424f }
+    --fine: #a9b6c3; --line: #35424f; --focus: #79b8ff; --alert: #ff8a80 }
 }
 body { margin: 0; padding: 12vh 1rem; background: var(--wall); color: var(--ink);
   font: 1rem/1.6 system-ui, sans-serif }
@@ -72,7 +76,19 @@ code { overflow-wrap: anywhere }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .3rem 1.4rem }
 dt { font-weight: 600 }
 dd { margin: 0; overflow-wrap: anywhere }
-.fine { margin-bottom: 0; color: var(--fine); font-size: .85rem }
+label { display: block; font-weight: 600 }
+input { box-sizing: border-box; width: 100%; padding: .5rem .6rem; font: inherit;
+  color: inherit; background: var(--card); border: 1px solid var(--fine);
+  border-radius: .4rem }
+button { padding: .5rem 1.3rem; border: 0; border-radius: .4rem; font: inherit;
+  background: var(--ink); color: var(--card); cursor: pointer }
+:focus-visible { outline: 3px solid var(--focus); outline-offset: 2px }
+[role=alert] { padding: .6rem .8rem; border-left: .3rem solid var(--alert);
+  background: var(--wall) }
+summary { cursor: pointer }
+.fine { color: var(--fine); font-size: .85rem }
+input + .fine { display: block; margin-top: .3rem }
+main > :last-child, main > :last-child > :last-child { margin-bottom: 0 }
 @media (max-width: 32rem) {
   body { padding: 1rem .6rem }
   main { padding: 1.2rem }
@@ -93,11 +109,26 @@ _FRAME = """<!doctype html>
 </html>
 """
 _CSP = ("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+_OF_THE_FORM = (
+    (_CSP[0], _CSP[1] + "; form-action 'self'; frame-ancestors 'none'"),
+    # With "no-referrer", browsers send "Origin: null" with a form.
+    ("Referrer-Policy", "same-origin"),
+)
 
 
-def page_for(reason: Reason, environ: WSGIEnvironment) -> tuple[Headers, bytes]:
-    """The headers and body that tell of *reason*, in the type that the client likes best."""
-    kind = preferred_type(environ.get("HTTP_ACCEPT", ""), _TYPES, _TEXT)
+def accepts_html(environ: WSGIEnvironment) -> bool:
+    """Whether a page for a person is what the client likes best."""
+    return _kind_for(environ) in (_HTML, _XHTML)
+
+
+def page_for(
+    reason: Reason, environ: WSGIEnvironment, form: FormPage | None = None
+) -> tuple[Headers, bytes]:
+    """The headers and body that tell of *reason*, in the type that the client likes best.
+
+    *form* is the one to sign in by, where there is one.
+    """
+    kind = _kind_for(environ)
     headers: Headers = []
     if kind == _JSON:
         text = json.dumps({"reason": str(reason), "message": reason.cause}) + "\n"
@@ -106,11 +137,15 @@ def page_for(reason: Reason, environ: WSGIEnvironment) -> tuple[Headers, bytes]:
         text = f"{_title(reason)}: {reason.cause} ({reason})\n"
     else:
         kind = "text/html; charset=utf-8"
-        text, headers = _html(reason, environ)
+        text, headers = _html(reason, environ, form)
     body = text.encode()
     headers.append(("Content-Type", kind))
     headers.append(("Content-Length", str(len(body))))
     return headers, body
+
+
+def _kind_for(environ: WSGIEnvironment) -> str:
+    return preferred_type(environ.get("HTTP_ACCEPT", ""), _TYPES, _TEXT)
 
 
 def frame(title: str, content: str) -> Response:
@@ -128,13 +163,19 @@ def _title(reason: Reason) -> str:
     return _TITLES[reason.status]
 
 
-def _html(reason: Reason, environ: WSGIEnvironment) -> tuple[str, Headers]:
+def _html(
+    reason: Reason, environ: WSGIEnvironment, form: FormPage | None
+) -> tuple[str, Headers]:
     """A page for a person, and the headers that go with it."""
     headers = [_CSP]
+    if form:
+        headers = [*_OF_THE_FORM]
     head = ""
     if _helps_to_reload(reason, environ):
         headers.append(("Set-Cookie", _retry_cookie(environ)))
         head = _RELOAD
+        # Who has a ticket is in after that, and nobody else has seen the form yet.
+        form = None
     advice = advice_on(reason)
     more = ""
     if advice.browsers:
@@ -142,15 +183,20 @@ def _html(reason: Reason, environ: WSGIEnvironment) -> tuple[str, Headers]:
     # The link asks by GET: what was posted is not sent again by it.
     if advice.again and environ["REQUEST_METHOD"] == "GET":
         more += _TRY_AGAIN
-    content = _CONTENT.format(
-        cause=escape(reason.cause),
-        advice=escape(advice.text),
-        more=more,
-        status=reason.status,
-        reason=reason,
-        request_id=escape(request_id(environ)),
+    about = _ABOUT.format(
+        status=reason.status, reason=reason, request_id=escape(request_id(environ))
     )
-    return _framed(_title(reason), content, head), headers
+    if reason is Reason.PASSWORD_REFUSED:
+        # Nothing that is another one each time: the answer to all bad passwords is the
+        # same.
+        about = ""
+    if form:
+        content = form.content(reason, escape(advice.text), more)
+        return _framed("Sign in", content + about, head), headers
+    content = _CONTENT.format(
+        cause=escape(reason.cause), advice=escape(advice.text), more=more
+    )
+    return _framed(_title(reason), content + about, head), headers
 
 
 def _host(environ: WSGIEnvironment) -> str:
@@ -173,7 +219,7 @@ def _helps_to_reload(reason: Reason, environ: WSGIEnvironment) -> bool:
     return (
         reason is Reason.NO_CREDENTIALS
         and environ["REQUEST_METHOD"] == "GET"
-        and "Chrome/" in environ.get("HTTP_USER_AGENT", "")[:_LONGEST_USER_AGENT]
+        and is_chromium(environ)
         and environ.get("HTTP_SEC_FETCH_DEST", "document") == "document"
         and not environ.get("HTTP_CACHE_CONTROL")
         and not any(cookie_values(environ.get("HTTP_COOKIE", ""), _RETRY, 1))

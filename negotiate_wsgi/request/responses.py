@@ -1,43 +1,38 @@
-"""What do we say when the answer is no? A 401, 403 or 500, and the body left unread."""
+"""What do we say when the answer is no? Status, challenges and a page."""
 
 from __future__ import annotations
 
-import contextlib
-import math
-import os
-import socket
-import threading
-import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from negotiate_wsgi.exceptions import ConfigurationError
 from negotiate_wsgi.reasons import Reason
 from negotiate_wsgi.request.pages import page_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
     from _typeshed import OptExcInfo
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+    from negotiate_wsgi.request.form_page import FormPage
+
     Headers = list[tuple[str, str]]
 
-_CHUNK = 64 * 1024  # bytes
-_LONGEST = 100  # characters that we look at of Content-Length and Expect
 _OURS = {"www-authenticate", "cache-control"}
 
 
 def answer(
     reason: Reason,
     page: WSGIApplication | None = None,
-    www_authenticate: str | None = None,
+    challenges: Iterable[str] = (),
+    form: FormPage | None = None,
+    retry_after: int | None = None,
 ) -> WSGIApplication:
     """The WSGI application that refuses a request with the status of *reason*.
 
     *page* is an application for the body in place of ours, whose status, challenges and
-    ``Cache-Control`` give way. *www_authenticate* is a challenge, the mutual token or
-    None.
+    ``Cache-Control`` give way. *challenges* may be the mutual token. *form* is the
+    one on our page to sign in by, *retry_after* is in seconds.
     """
     status = f"{reason.status} {HTTPStatus(reason.status).phrase}"
 
@@ -49,99 +44,17 @@ def answer(
         ) -> Callable[[bytes], object]:
             kept = [line for line in headers if line[0].lower() not in _OURS]
             kept.append(("Cache-Control", "no-store"))
-            if www_authenticate:
-                kept.append(("WWW-Authenticate", www_authenticate))
+            kept.extend(("WWW-Authenticate", challenge) for challenge in challenges)
+            if retry_after is not None:
+                kept.append(("Retry-After", str(retry_after)))
             return start_response(status, kept, exc_info)
 
         if page:
             return page(environ, start)
-        headers, body = page_for(reason, environ)
+        headers, body = page_for(reason, environ, form)
         start(status, headers)
         if environ["REQUEST_METHOD"] == "HEAD":
             return []
         return [body]
 
     return refuse
-
-
-def check_discard(limit: object, seconds: object) -> None:
-    """The options of `discard_body`. Raises `ConfigurationError`."""
-    if not isinstance(limit, int) or limit < 0:
-        raise ConfigurationError("discard_body= takes a number of bytes, 0 or more")
-    if not isinstance(seconds, int | float) or not 0 < seconds < math.inf:
-        raise ConfigurationError(
-            "discard_seconds= takes a number of seconds, more than 0"
-        )
-
-
-def discard_body(environ: WSGIEnvironment, limit: int, seconds: float) -> None:
-    """Read and throw away the body of a request that is refused, for at most *seconds*.
-
-    RFC 9112 section 9.6: a server that answers and closes while the client still sends
-    may cause a reset that destroys the answer before it is read. Nothing is read of a
-    body that is announced to be longer than *limit* bytes, because the reset would come
-    all the same; of a body without an announced length (chunked), *limit* bytes. A
-    client that expects a 100 (RFC 9110 section 10.1.1) waits for our answer and has
-    sent nothing yet.
-
-    Where the server lets us have the connection (gunicorn, werkzeug), *seconds* end a
-    body that comes slowly or not at all: what the client sends later is not received.
-    Other servers do not let us interrupt a read: there, we look at the clock whenever
-    64 KiB have come, and the server's own time-out ends a client that sends nothing
-    (``socket-timeout`` of uWSGI, 4 s by default; ``RequestReadTimeout`` of Apache).
-    waitress has received the body before it calls us.
-    """
-    remaining = _bytes_to_discard(environ, limit)
-    if not remaining:
-        return
-    deadline = time.monotonic() + seconds
-    # Servers raise what they like where the client has gone away, or sent chunks that
-    # are none. The answer is owed all the same.
-    with contextlib.suppress(Exception), _ended_after(seconds, environ):
-        while remaining and time.monotonic() < deadline:
-            chunk = environ["wsgi.input"].read(min(remaining, _CHUNK))
-            if not chunk:
-                return
-            remaining -= len(chunk)
-
-
-def _bytes_to_discard(environ: WSGIEnvironment, limit: int) -> int:
-    if "100-continue" in environ.get("HTTP_EXPECT", "")[:_LONGEST].lower():
-        return 0
-    length = environ.get("CONTENT_LENGTH") or ""
-    if len(length) > _LONGEST:  # int() raises an error at more than 4300 digits
-        return 0
-    if not (length.isascii() and length.isdigit()):
-        # To read what nobody announced would wait for ever, unless the server knows the
-        # end.
-        return limit if environ.get("wsgi.input_terminated") else 0
-    announced = int(length)
-    return announced if announced <= limit else 0
-
-
-@contextlib.contextmanager
-def _ended_after(seconds: float, environ: WSGIEnvironment) -> Iterator[None]:
-    """Let a read of the body find its end after *seconds*, if the server shows its
-    connection.
-    """
-    connection = environ.get("gunicorn.socket") or environ.get("werkzeug.socket")
-    if connection is None:
-        yield
-        return
-    timer = threading.Timer(seconds, _stop_receiving, [connection])
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-
-
-def _stop_receiving(connection: socket.socket) -> None:
-    # By a socket of our own: the shutdown() of one with TLS would take the encryption
-    # away.
-    with (
-        contextlib.suppress(OSError),
-        socket.socket(fileno=os.dup(connection.fileno())) as plain,
-    ):
-        plain.shutdown(socket.SHUT_RD)

@@ -7,10 +7,11 @@ import hashlib
 import json
 import logging
 import re
+import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from hmac import compare_digest
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from itsdangerous import Signer, base64_decode, base64_encode
 from werkzeug.http import dump_cookie
@@ -19,13 +20,16 @@ from negotiate_wsgi.acceptors.protocol import Acceptor
 from negotiate_wsgi.acceptors.target import KeytabAcceptor
 from negotiate_wsgi.exceptions import ConfigurationError
 from negotiate_wsgi.identity import Identity, fields_of, identity_of_fields
-from negotiate_wsgi.request.environ import SESSION
+from negotiate_wsgi.request.authentication import AuthType
+from negotiate_wsgi.request.environ import SESSION, RequestSession, session_of
 from negotiate_wsgi.wire.cookies import LOOKED_AT, cookie_values
 from negotiate_wsgi.wire.headers import for_caches, may_be_shared
 
 if TYPE_CHECKING:
     from _typeshed import OptExcInfo
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+    from negotiate_wsgi.request.fleet import Fleet
 
     Headers = list[tuple[str, str]]
 
@@ -34,7 +38,8 @@ _logger = logging.getLogger("negotiate_wsgi")
 _KEY_SIZE = 32  # bytes: RFC 2104 section 3 wants a key as long as the hash
 _COOKIE_SIZE = 4096  # bytes: RFC 6265 section 6.1, what a browser keeps at least
 _SIGNATURES = 8  # that are verified for one request, or one for each name and key
-_FORMAT = "negotiate_wsgi.session.2"
+_MARK = 8  # random bytes: no two alike among a million sessions
+_FORMAT = "negotiate_wsgi.session.4"
 
 
 class SessionCookie:
@@ -42,10 +47,11 @@ class SessionCookie:
 
         NegotiateMiddleware(app, session=SessionCookie(secret_key))
 
-    It holds the identity, the time of issue and of its end, signed with HMAC-SHA256,
-    and nothing is kept on the server: every worker and machine with the same key and
-    the same service and hosts knows the same sessions. Nobody can change it, but who
-    steals it is the user until it expires: use TLS.
+    It holds the identity, whether a ticket or a password came, the time of issue and of
+    its end, and a random mark, signed with HMAC-SHA256, and nothing is kept on the
+    server: every worker and machine with the same key and the same service and hosts
+    knows the same sessions. Nobody can change it, but who steals it is the user until
+    it expires: use TLS.
 
     :param secret_key: 32 bytes or more, the same for all workers, and kept from
         everybody else.
@@ -113,6 +119,10 @@ class SessionCookie:
         self.names.setdefault(self.plain_name, secure is True)
         self.of = functools.cache(functools.partial(Sessions, self))
 
+    def deletion(self, name: str, secure: bool) -> str:
+        """A Set-Cookie line that two layers write alike, whatever the time is."""
+        return self.dump(name, max_age=0, expires=0, secure=secure)
+
     def signers(self, name: str, audience: str) -> list[Signer]:
         """One for each key. Name and audience are part of what is signed, by way of the
         key.
@@ -123,7 +133,7 @@ class SessionCookie:
 
 def audience_of(acceptor: Acceptor) -> str:
     """For whom a session is good: the service, the hosts and the kind of the acceptor,
-    and how it names users and groups.
+    how it names users and groups, and what it demands of a ticket.
 
     A cookie of another application with the same key and other hosts says nothing here.
     """
@@ -137,7 +147,29 @@ def audience_of(acceptor: Acceptor) -> str:
     audience = f"{kind} {target.service}/{','.join(hosts)}"
     if acceptor.attributes.are_asked_for:
         audience += f" {acceptor.attributes}"
+    if acceptor.channel_bindings:
+        audience += f" {acceptor.channel_bindings}"
     return audience
+
+
+class SignedOn(NamedTuple):
+    """What a session says.
+
+    :param identity: who has signed on.
+    :param auth_type: how, as it is to stand in ``AUTH_TYPE``.
+    :param end: of the session, in seconds since the epoch.
+    :param issued: when it began, in seconds since the epoch.
+    :param mark: random, by which a store knows this session.
+    :param signed_end: in seconds since the epoch. A verifier with another `max_age` may
+        take it until then.
+    """
+
+    identity: Identity
+    auth_type: AuthType
+    end: int
+    issued: int
+    mark: str
+    signed_end: int
 
 
 class Sessions:
@@ -155,9 +187,9 @@ class Sessions:
         # remembered.
         self._remembered = functools.lru_cache(maxsize=1024)(self._find)
 
-    def read(self, environ: WSGIEnvironment) -> Identity | None:
-        """Whom the request's cookie names; None if it has none that is signed and still
-        good.
+    def read(self, environ: WSGIEnvironment) -> SignedOn | None:
+        """Whom the request's cookie names, and how they signed on; None if it has none
+        that is signed and still good.
         """
         header = environ.get("HTTP_COOKIE", "")[:LOOKED_AT]
         # The name with the prefix has the plain one in it.
@@ -166,17 +198,15 @@ class Sessions:
         # What is remembered has a bound, whatever a client sends.
         find = self._find if len(header) > _COOKIE_SIZE else self._remembered
         try:
-            identity, end = find(header, self._is_secure(environ))
+            session = find(header, self._is_secure(environ))
         except LookupError:
             return None
-        if time.time() >= end:
+        if time.time() >= session.end:
             return None
-        return identity
+        return session
 
-    def _find(self, header: str, is_secure: bool) -> tuple[Identity, int]:
-        """Whom the cookies name, and until when. Raises LookupError if they name
-        nobody.
-        """
+    def _find(self, header: str, is_secure: bool) -> SignedOn:
+        """What the cookies say. Raises LookupError if they name nobody."""
         # Browsers send __Host- over TLS alone, which a proxy may not have told the
         # server of.
         names = [self._cookie.secure_name]
@@ -185,16 +215,20 @@ class Sessions:
         # Each of ours costs a signature for each key, and anybody can send them.
         most = max(1, _SIGNATURES // (len(names) * self._cookie.key_count))
         for name in names:
-            found = [
-                self._verify(name, value) for value in cookie_values(header, name, most)
-            ]
-            good = [session for session in found if session]
+            good = list(self._good(header, name, most))
             if good:
-                return max(good, key=lambda session: session[1])
+                return max(good, key=lambda session: session.end)
         raise LookupError
 
-    def _verify(self, name: str, value: str) -> tuple[Identity, int] | None:
-        """Whom a cookie of ours names, and its end, in seconds since the epoch."""
+    def _good(self, header: str, name: str, most: int) -> Iterator[SignedOn]:
+        """What those cookies of that name say that are signed by us."""
+        for value in cookie_values(header, name, most):
+            session = self._verify(name, value)
+            if session:
+                yield session
+
+    def _verify(self, name: str, value: str) -> SignedOn | None:
+        """What a cookie of ours says."""
         if len(value) > _COOKIE_SIZE or not value.isascii():
             return None
         payload, _, _ = value.rpartition(".")
@@ -203,9 +237,11 @@ class Sessions:
         signed = [signer.sign(payload) for signer in self._signers[name]]
         if not any(compare_digest(ours, value.encode()) for ours in signed):
             return None
-        issued, end, *fields = json.loads(base64_decode(payload))
+        content = json.loads(base64_decode(payload))
+        issued, signed_end, auth_type, mark, *fields = content
         identity = identity_of_fields(fields, None, "session")
-        return identity, min(end, issued + self._cookie.max_age)
+        end = min(signed_end, issued + self._cookie.max_age)
+        return SignedOn(identity, auth_type, end, issued, mark, signed_end)
 
     def keep(
         self,
@@ -213,14 +249,20 @@ class Sessions:
         identity: Identity | None,
         start_response: StartResponse,
         expiry: Callable[[], float] | None = None,
+        fleet: Fleet | None = None,
     ) -> StartResponse:
         """Adds to the app's answer what a session needs: the cookie, and a word to
         caches.
 
-        *expiry* tells when the ticket ends, in seconds since the epoch.
+        *expiry* tells when the ticket ends, in seconds since the epoch. `forget` ends
+        the session on all machines of *fleet*.
         """
-        session = environ[SESSION] = _Session()
+        session = RequestSession()
+        session.above = environ.get(SESSION)  # `cleanse` leaves nothing else there.
+        environ[SESSION] = session
         session.expiry = expiry
+        if fleet:
+            session.end = functools.partial(self._end, fleet)
         if identity and identity.source != "session":
             session.signed_on = identity
 
@@ -235,13 +277,24 @@ class Sessions:
 
         return start
 
+    def _end(self, fleet: Fleet, environ: WSGIEnvironment) -> None:
+        """End all sessions that this request has brought, under either name, and beside
+        a ticket, too.
+        """
+        header = environ.get("HTTP_COOKIE", "")
+        most = max(1, _SIGNATURES // self._cookie.key_count)
+        for name in self._signers:
+            for session in self._good(header, name, most):
+                # Where another verifier counts more seconds, it would come back.
+                fleet.end(session.mark, session.signed_end)
+
     def _is_secure(self, environ: WSGIEnvironment) -> bool:
         if self._cookie.secure is None:
             return bool(environ["wsgi.url_scheme"] == "https")
         return self._cookie.secure
 
     def _lines(
-        self, environ: WSGIEnvironment, session: _Session, headers: Headers
+        self, environ: WSGIEnvironment, session: RequestSession, headers: Headers
     ) -> list[str]:
         """The Set-Cookie lines that the browser is owed and no layer below has sent."""
         lines = []
@@ -252,7 +305,7 @@ class Sessions:
             if seconds:
                 lines = [self._dump(environ, session.signed_on, seconds)]
         sent = [value for key, value in headers if key.lower() == "set-cookie"]
-        lines = [line for line in lines if not _is_set(line, sent)]
+        lines = [line for line in lines if not _is_told(line, sent)]
         fitting = [line for line in lines if len(line) <= _COOKIE_SIZE]
         if len(fitting) < len(lines) and not self._has_warned:
             self._has_warned = True
@@ -265,11 +318,11 @@ class Sessions:
 
     def _deletions(self, environ: WSGIEnvironment) -> list[str]:
         """For each name that the request brought: the scheme may look another now."""
-        header = environ.get("HTTP_COOKIE", "")[:LOOKED_AT]
-        lines = {self._dump(environ, None, 0)}
+        header = environ.get("HTTP_COOKIE", "")
+        lines = {self._dump(environ)}
         for name, secure in self._cookie.names.items():
             if list(cookie_values(header, name, 1)):
-                lines.add(self._cookie.dump(name, "", 0, secure=secure))
+                lines.add(self._cookie.deletion(name, secure))
         return sorted(lines)
 
     def _seconds_left(self, expiry: Callable[[], float] | None) -> int:
@@ -283,52 +336,71 @@ class Sessions:
         return max(0, int(min(longest, expiry() - time.time())))
 
     def _dump(
-        self, environ: WSGIEnvironment, identity: Identity | None, seconds: int
+        self,
+        environ: WSGIEnvironment,
+        identity: Identity | None = None,
+        seconds: int = 0,
     ) -> str:
-        """A Set-Cookie line, by the scheme as a ProxyFix below us may have corrected
-        it.
+        """A Set-Cookie line; without *identity*, one that deletes the cookie. By the
+        scheme as a ProxyFix below us may have corrected it.
         """
         secure = self._is_secure(environ)
         name = self._cookie.plain_name
         if secure:
             name = self._cookie.secure_name
-        value = ""
-        if identity:
-            value = self.sign(name, identity, seconds)
+        if identity is None:
+            return self._cookie.deletion(name, secure)
+        value = self.sign(name, identity, seconds)
         return self._cookie.dump(name, value, seconds, secure=secure)
 
     def sign(self, name: str, identity: Identity, seconds: int) -> str:
         """The value of a cookie that says who *identity* is for *seconds* from now on."""
         now = int(time.time())
-        content = [now, now + seconds, *fields_of(identity)]
+        auth_type = "Basic" if identity.source == "password" else "Negotiate"
+        # Else sign-ons of one user in one second would share a cookie, and its end.
+        mark = secrets.token_urlsafe(_MARK)
+        content = [now, now + seconds, auth_type, mark, *fields_of(identity)]
         payload = base64_encode(json.dumps(content, separators=(",", ":")))
         return self._signers[name][0].sign(payload).decode()
 
 
 def forget(environ: WSGIEnvironment) -> None:
-    """Have the answer to this request delete the session's cookie. To be called before
-    it starts.
+    """Have the answer to this request delete the session's cookie, that of each
+    `NegotiateMiddleware` which the request came through. To be called before it starts.
+
+    With ``store=``, the session ends on all machines, too, whoever has a copy of
+    the cookie; here at once, elsewhere within ``refresh`` seconds. While the store does
+    not answer, the others learn of it later.
 
     The browser signs on by itself again when it is asked: this ends a session, not a
     sign-on.
     """
-    session = environ.get(SESSION)
-    if isinstance(session, _Session):
+    session = session_of(environ)
+    while session:
+        session.is_forgotten = True
+        if session.end:
+            session.end(environ)
+        session = session.above
+
+
+def delete_cookie(environ: WSGIEnvironment) -> None:
+    """The same for this browser and the innermost layer alone."""
+    session = session_of(environ)
+    if session:
         session.is_forgotten = True
 
 
-def _is_set(line: str, sent: list[str]) -> bool:
-    """Whether a cookie of the same name is among the lines of the answer."""
+def _is_told(line: str, sent: list[str]) -> bool:
+    """Whether a layer below has said of this cookie, in the lines *sent*, what counts.
+
+    Cookies of one name, with other paths or domains, are deleted one by one.
+    """
     name = line[: line.index("=") + 1]
-    return any(other.startswith(name) for other in sent)
-
-
-class _Session:
-    """What became of this request's session. Shared by copies of the environ."""
-
-    signed_on: Identity | None = None
-    expiry: Callable[[], float] | None = None
-    is_forgotten = False
+    deletion = f"{name};"
+    told = [other for other in sent if other.startswith(name)]
+    if line.startswith(deletion):
+        told = [one for one in told if one == line or not one.startswith(deletion)]
+    return bool(told)
 
 
 def _as_bytes(key: str | bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""What did the client say? ``Authorization`` to token bytes, and back.
+"""What did the client say? ``Authorization`` to a token or a password, and back.
 
 The token is screened here, in Python, so that the C libraries behind the acceptors only
 ever see tokens whose frames say "Kerberos first, and nothing but Kerberos inside". A
@@ -9,6 +9,8 @@ a fault of ours.
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from binascii import a2b_base64, b2a_base64
 from dataclasses import dataclass, field
 
@@ -32,6 +34,14 @@ CHALLENGE = "Negotiate"
 MAX_TOKEN = 64 * 1024
 _LONGEST = len("Negotiate ") + MAX_TOKEN * 4 // 3 + 4  # characters of the header
 
+_LONGEST_USER = 256  # characters
+_LONGEST_PASSWORD = 1024  # bytes
+_LONGEST_BASIC = (
+    len("Basic ") + (4 * _LONGEST_USER + 1 + _LONGEST_PASSWORD) * 4 // 3 + 100
+)
+_USER = re.compile(r"[^@/\\\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
 _NEGOTIATE = ("negotiate ", "negotiate")
 _REFUSED_MECHANISMS = {NTLM: Reason.NTLM, NEGOEX: Reason.NEGOEX}
 
@@ -43,6 +53,10 @@ class Credential:
     """
 
     header: str = field(repr=False)
+
+
+#: In place of a password, which nobody keeps.
+PASSWORD = Credential("")
 
 
 def is_negotiate(authorization: str | None) -> bool:
@@ -77,6 +91,75 @@ def is_basic(authorization: str | None) -> bool:
         "basic",
         "basic ",
     )
+
+
+class Password:
+    """What somebody typed, and no repr or traceback shows. `reveal` gives it to the KDC.
+
+    Not comparable: to compare texts takes as long as they are alike.
+    """
+
+    __slots__ = ("_secret",)
+
+    def __init__(self, secret: str) -> None:
+        self._secret = secret
+
+    def __repr__(self) -> str:
+        return "***"
+
+    def reveal(self) -> str:
+        return self._secret
+
+
+def read_basic(authorization: str) -> tuple[str, Password] | Refusal:
+    """User name and password in an ``Authorization`` header of the scheme Basic.
+
+    RFC 7617 section 2: user-id, a colon, password, in base64; and section 2.1: UTF-8,
+    which our challenge asks for. Returns a `Refusal` where no KDC has to be asked.
+    """
+    if len(authorization) > _LONGEST_BASIC:
+        return _no_password("longer than user name and password may be")
+    try:
+        decoded = a2b_base64(authorization[6:].strip(" "), strict_mode=True)
+    except ValueError:
+        return _no_password("not strictly base64 encoded")
+    user_id, colon, secret = decoded.partition(b":")
+    if not colon:
+        return _no_password("without a colon after the user name")
+    try:
+        return checked_password(user_id.decode(), secret.decode())
+    except UnicodeDecodeError:
+        return _no_password("not UTF-8")
+
+
+def checked_password(user: str, secret: str) -> tuple[str, Password] | Refusal:
+    """User name and password as typed, if a KDC can be asked about them; else a
+    `Refusal`.
+
+    The user name is one component of a principal, without a realm: ``@`` would let the
+    client choose the KDC, ``/`` name a service, and a backslash is an escape of
+    Kerberos.
+    """
+    if not 0 < len(user) <= _LONGEST_USER:
+        return _no_password(f"a user name of 1 to {_LONGEST_USER} characters is needed")
+    # A KDC may take a full-width @ for one.
+    if not _USER.fullmatch(unicodedata.normalize("NFKC", user)):
+        return _no_password(
+            "the user name has @, /, a backslash or a control character"
+        )
+    if "\0" in secret:
+        return _no_password("the password has a NUL")
+    if len(secret.encode(errors="surrogatepass")) > _LONGEST_PASSWORD:
+        return _no_password(f"the password has more than {_LONGEST_PASSWORD} bytes")
+    if _SURROGATE.search(secret):  # an exception of the codec's would hold the password
+        return _no_password("the password is not UTF-8")
+    if not secret:
+        return _no_password("the password is empty")
+    return user, Password(secret)
+
+
+def _no_password(detail: str) -> Refusal:
+    return Refusal(Reason.PASSWORD_REFUSED, detail)
 
 
 def token_size(authorization: str | None) -> int:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 # Universal tags (X.690 section 8), and KerberosString (RFC 4120 section 5.2.1).
 INTEGER = 0x02
+BIT_STRING = 0x03
 OCTET_STRING = 0x04
 OID = 0x06
 ENUMERATED = 0x0A
@@ -73,6 +74,18 @@ class Reader:
         start = self._start_of_content(tag)
         return self._data[start : self.at]
 
+    def enter_only(self, tag: int) -> Reader:
+        """The same as `enter`, where nothing stands behind that element."""
+        inner = self.enter(tag)
+        self.finish()
+        return inner
+
+    def content_of_only(self, tag: int) -> bytes:
+        """The same as `content`, where nothing stands behind that element."""
+        content = self.content(tag)
+        self.finish()
+        return content
+
     def skip(self, tag: int) -> None:
         """Go behind the next element."""
         self._start_of_content(tag)
@@ -96,6 +109,10 @@ class Reader:
         start = self.at
         self.at = self._end
         return self._data[start : self.at]
+
+    def place(self) -> slice:
+        """Where everything that is left to read stands."""
+        return slice(self.at, self._end)
 
     def finish(self) -> None:
         """Make sure that nothing is left to read."""
@@ -140,8 +157,21 @@ def element(tag: int, *contents: bytes) -> bytes:
     return bytes([tag, 0x80 + len(length)]) + length + content
 
 
-_BEGINNING = 64  # bytes, which stand before everything in a token that is encrypted
-_REMEMBERED = 1024  # beginnings; and bytes that are remembered with each of them
+BEGINNING = 64  # bytes, which stand before everything in a token that is encrypted
+REMEMBERED = 1024  # bytes, at most, of one kind of tokens
+_KINDS = 1024
+
+
+def memory_of_kinds() -> Callable[[int, bytes], list[Any]]:
+    """Makes a memory of tokens by kind: those of one size whose first `BEGINNING` bytes
+    are the same. It returns a list, for the caller to keep the last one in, if any.
+    """
+
+    @functools.lru_cache(maxsize=_KINDS)
+    def last_of(size: int, beginning: bytes) -> list[Any]:
+        return []
+
+    return last_of
 
 
 def by_beginning(read: Callable[[bytes], tuple[T, int]]) -> Callable[[bytes], T]:
@@ -154,19 +184,16 @@ def by_beginning(read: Callable[[bytes], tuple[T, int]]) -> Callable[[bytes], T]
         that value and how many bytes it has looked at; 0 for what is not to be
         remembered.
     """
-
-    @functools.lru_cache(maxsize=_REMEMBERED)
-    def known(size: int, beginning: bytes) -> list[tuple[bytes, T]]:
-        return []  # the last one read, if any
+    last_of = memory_of_kinds()
 
     @functools.wraps(read)
     def remembered(token: bytes) -> T:
-        last = known(len(token), token[:_BEGINNING])
+        last: list[tuple[bytes, T]] = last_of(len(token), token[:BEGINNING])
         for beginning, value in last:
             if token.startswith(beginning):
                 return value
         value, looked_at = read(token)
-        if 0 < looked_at <= _REMEMBERED:
+        if 0 < looked_at <= REMEMBERED:
             last[:] = [(token[:looked_at], value)]
         return value
 

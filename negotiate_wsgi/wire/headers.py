@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import re
 
+_NEGOTIATE = ("negotiate", "negotiate ", "negotiate\t")
 _CHALLENGE_IN_LIST = re.compile(r"(?:^|,)\s*negotiate\s*(?:$|,|\s)", re.IGNORECASE)
-_CHALLENGE_ALONE = re.compile(
-    r"\s*negotiate(?:\s+[A-Za-z0-9+/._~-]*=*)?\s*",
-    re.IGNORECASE,
-)
 
 
 def offers_negotiate(headers: list[tuple[str, str]]) -> bool:
@@ -26,8 +23,13 @@ def without_negotiate(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
     return [
         (name, value)
         for name, value in headers
-        if name.lower() != "www-authenticate" or not _CHALLENGE_ALONE.fullmatch(value)
+        if name.lower() != "www-authenticate" or not _is_negotiate_alone(value)
     ]
+
+
+def _is_negotiate_alone(value: str) -> bool:
+    """RFC 9110 section 11.6.1: challenges of one line are separated by commas."""
+    return value.strip()[:10].lower() in _NEGOTIATE and "," not in value
 
 
 _DECIDED = {

@@ -27,7 +27,7 @@ from negotiate_wsgi.wire.negotiation import (
     read_negotiation,
 )
 
-_AP_REQ = b"\x01\x00"  # TOK_ID, RFC 4121 section 4.1
+AP_REQ = b"\x01\x00"  # TOK_ID, RFC 4121 section 4.1
 _COMPONENTS = 16  # Active Directory has SPNs of three
 _NAME = 1024  # bytes of an SPN with its realm: DNS has names of 253
 
@@ -124,7 +124,7 @@ def ap_req_in(token: bytes) -> bytes:
     """The AP-REQ in an initial token; empty where there is none."""
     try:
         _, reader = read_mech_token(read_negotiation(token))
-        reader.bare(_AP_REQ)
+        reader.bare(AP_REQ)
     except DerError:
         return b""
     return reader.rest()
@@ -136,7 +136,7 @@ def _ticket_in(token: bytes) -> tuple[Ticket | None, int]:
         mechanism, reader = read_mech_token(read_negotiation(token))
         if mechanism not in (KRB5, MS_KRB5):
             return None, 0
-        reader.bare(_AP_REQ)
+        reader.bare(AP_REQ)
         return _read_ap_req(reader)
     except DerError:
         return None, 0

@@ -3,6 +3,7 @@
     tests/benchmarks/session.py [--rounds N] [--seconds N]
 
 in process      microseconds per request that the middleware adds to the application alone
+with a store    microseconds per request that a store adds to that
 over HTTP       requests per second of a session, over those of the same application unprotected
                 and asked the same, on one worker of gunicorn (gthread) and of uWSGI, loaded by wrk
                 from the other core
@@ -28,10 +29,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import sites
 from helpers import ALICE, GOOD, NamedAcceptor, negotiate
 from in_process import environ_with
+from valkeys import Server as Store
 
-from negotiate_wsgi import NegotiateMiddleware, SessionCookie
+from negotiate_wsgi import NegotiateMiddleware, SessionCookie, ValkeyStore
 
-AIMS = {"in process": 15.0, "gunicorn-gthread": 0.85, "uwsgi": 0.80}
+AIMS = {
+    "in process": 15.0,
+    "with a store": 1.0,
+    "gunicorn-gthread": 0.90,
+    "uwsgi": 0.93,
+}
 REQUESTS = 5000
 KEY = "an example key of 32 bytes, or more"
 
@@ -43,16 +50,23 @@ def unprotected(environ, start_response):
     return [body]
 
 
-in_session = NegotiateMiddleware(
-    unprotected, acceptor=NamedAcceptor(ALICE), session=SessionCookie(KEY)
-)
+def guarded(**options):
+    return NegotiateMiddleware(
+        unprotected,
+        acceptor=NamedAcceptor(ALICE),
+        session=SessionCookie(KEY),
+        **options,
+    )
 
 
-def cookie():
-    """As a browser would send it."""
+in_session = guarded()
+
+
+def cookie(application=in_session):
+    """As a browser would send it after it has signed on."""
     seen = []
     environ = environ_with("") | {"HTTP_AUTHORIZATION": negotiate(GOOD)}
-    in_session(environ, lambda status, headers, exc_info=None: seen.extend(headers))
+    application(environ, lambda status, headers, exc_info=None: seen.extend(headers))
     return dict(seen)["Set-Cookie"].split(";")[0]
 
 
@@ -107,20 +121,40 @@ def compare(kind, rounds, seconds):
     return pairs[1:]
 
 
+def compare_in_process(rounds):
+    """Of each round, microseconds of the application alone, in a session, and of a
+    session with a store, which is asked nothing but whether something is new.
+    """
+    with Store() as store:
+        with_store = guarded(store=ValkeyStore(store.url))
+        subjects = (unprotected, in_session, with_store)
+        for call in subjects:
+            in_process(call)
+        began = time.monotonic()
+        before = store.calls()
+        figures = [[in_process(call) for call in subjects] for _ in range(rounds)]
+        looks = (time.monotonic() - began) / 5 + 1
+        asked = {
+            name: count - before.get(name, 0) for name, count in store.calls().items()
+        }
+        asked.pop("info", None)
+        assert sum(asked.values()) <= looks, asked
+    return figures
+
+
 def main():
     parser = argparse.ArgumentParser(usage=__doc__.split("\n\n")[1].strip())
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--seconds", type=int, default=2)
     options = parser.parse_args()
 
-    pairs = [
-        (in_process(unprotected), in_process(in_session)) for _ in range(options.rounds)
-    ]
-    added = statistics.median(ours - alone for alone, ours in pairs)
-    print(
-        f"in process        +{added:5.1f} us    aim {AIMS['in process']:.0f}",
-        flush=True,
-    )
+    figures = compare_in_process(options.rounds)
+    added = {
+        "in process": statistics.median(ours - alone for alone, ours, _ in figures),
+        "with a store": statistics.median(shared - ours for _, ours, shared in figures),
+    }
+    for name, cost in added.items():
+        print(f"{name:16}  +{cost:5.1f} us    aim {AIMS[name]:.0f}", flush=True)
     for kind in ("gunicorn-gthread", "uwsgi"):
         pairs = compare(kind, options.rounds, options.seconds)
         plain, session = (statistics.median(side) for side in zip(*pairs, strict=True))

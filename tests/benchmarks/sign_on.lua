@@ -36,7 +36,10 @@ function response(status, headers, body)
     end
     ended = now()
     -- The last ones may be under way on other connections.
-    if right + wrong >= #tokens - 32 then wrk.thread:stop() end
+    if right + wrong == #tokens - 32 then
+        wrk.thread:stop()
+        io.stderr:write("all tokens are used\n")
+    end
 end
 
 function done(summary)

@@ -25,6 +25,16 @@ def plain():
     return app
 
 
+def arithmetic():
+    """Nothing of Kerberos, and nothing that processes share: what a second core brings at all."""
+
+    def call(environ, start_response):
+        sum(range(4000))
+        return [b"alice@EXAMPLE.TEST"]
+
+    return call
+
+
 def bare():
     """pykerberos alone: no middleware, no check, krb5.conf not pinned."""
     import kerberos
@@ -34,6 +44,43 @@ def bare():
         kerberos.authGSSServerStep(state, environ["HTTP_AUTHORIZATION"][10:])
         kerberos.authGSSServerResponse(state)
         return [kerberos.authGSSServerUserName(state).encode()]
+
+    return call
+
+
+def bare_pinned():
+    """The same, and krb5.conf is parsed once: a context of krb5's lives all the while."""
+    import krb5
+
+    call = bare()
+    pinned = krb5.init_context()
+
+    def call_pinned(environ, start_response):
+        assert pinned is not None
+        return call(environ, start_response)
+
+    return call_pinned
+
+
+def library_alone():
+    """python-gssapi alone, as our acceptor calls it: what Python makes of the C calls."""
+    from base64 import b64decode
+
+    from negotiate_wsgi import GssapiAcceptor
+    from negotiate_wsgi.acceptors.gssapi_library import library
+
+    acceptor = GssapiAcceptor()
+    gssapi = library()
+    credentials = []
+
+    def call(environ, start_response):
+        token = b64decode(environ["HTTP_AUTHORIZATION"][10:])
+        if not credentials:
+            acceptor.accept(token)
+            credentials.extend(acceptor._of_thread.credentials.values())
+            return [b"alice@EXAMPLE.TEST"]
+        result = gssapi.accept(token, credentials[0])
+        return [gssapi.name(result.initiator_name).encode()]
 
     return call
 
@@ -50,6 +97,74 @@ def ours_gssapi():
     return NegotiateMiddleware(app, acceptor=GssapiAcceptor())
 
 
+def ours_logged():
+    """Each sign-on has a record in a file, as in production."""
+    import logging
+    import tempfile
+
+    logging.disable(logging.NOTSET)
+    logging.basicConfig(
+        filename=Path(tempfile.mkdtemp()) / "log",
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s [%(process)d] %(message)s",
+    )
+    return ours_gssapi()
+
+
+def ours_in_layers(count):
+    """*count* middlewares around each other, with one acceptor."""
+    from negotiate_wsgi import GssapiAcceptor, NegotiateMiddleware
+
+    acceptor = GssapiAcceptor()
+    guarded = app
+    for _ in range(count):
+        guarded = NegotiateMiddleware(guarded, acceptor=acceptor)
+    return guarded
+
+
+def ours_twice():
+    return ours_in_layers(2)
+
+
+def ours_three_times():
+    return ours_in_layers(3)
+
+
+def ours_with_bindings():
+    """For tokens that are bound to the certificate of a proxy."""
+    from negotiate_wsgi import GssapiAcceptor, NegotiateMiddleware
+
+    acceptor = GssapiAcceptor(
+        channel_binding="optional", certificate=os.environ["CERTIFICATE"]
+    )
+    return NegotiateMiddleware(app, acceptor=acceptor)
+
+
+def ours_forwarded():
+    """Takes what clients forward, and makes nothing of it."""
+    from negotiate_wsgi import GssapiAcceptor, NegotiateMiddleware
+
+    return NegotiateMiddleware(app, acceptor=GssapiAcceptor(delegation="forwarded"))
+
+
+def ours_forwarded_and_asked():
+    """The same, and the application asks for it at each request."""
+    from negotiate_wsgi import GssapiAcceptor, NegotiateMiddleware, get_delegated
+
+    def asking(environ, start_response):
+        assert get_delegated(environ) is not None
+        return app(environ, start_response)
+
+    return NegotiateMiddleware(asking, acceptor=GssapiAcceptor(delegation="forwarded"))
+
+
+def ours_with_store():
+    from negotiate_wsgi import GssapiAcceptor, NegotiateMiddleware, ValkeyStore
+
+    store = ValkeyStore(os.environ["STORE"])
+    return NegotiateMiddleware(app, acceptor=GssapiAcceptor(), store=store)
+
+
 def ours_session():
     from negotiate_wsgi import GssapiAcceptor, NegotiateMiddleware, SessionCookie
 
@@ -58,6 +173,13 @@ def ours_session():
         acceptor=GssapiAcceptor(),
         session=SessionCookie("a key of thirty-two bytes or more"),
     )
+
+
+def ours_fleet():
+    from negotiate_wsgi import GssapiAcceptor, NegotiateMiddleware, ValkeyStore
+
+    store = ValkeyStore(os.environ["STORE"])
+    return NegotiateMiddleware(app, acceptor=GssapiAcceptor(), store=store)
 
 
 def wsgi_kerberos():

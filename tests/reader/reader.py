@@ -17,15 +17,19 @@ def ask(app, path="/", **options):
     return Client(app).get(path, **options)
 
 
-def sign_on(app, path="/", user="alice", spn="HTTP/www.example.com", **options):
-    """The same with the genuine ticket of alice, bob or root/admin."""
-    headers = {**options.pop("headers", {}), "Authorization": authorization(user, spn)}
+def sign_on(
+    app, path="/", user="alice", spn="HTTP/www.example.com", delegate=False, **options
+):
+    """The same with the genuine ticket of alice, bob or root/admin, who may delegate."""
+    signed = authorization(user, spn, delegate)
+    headers = {**options.pop("headers", {}), "Authorization": signed}
     return Client(app).get(path, headers=headers, **options)
 
 
-def authorization(user="alice", spn="HTTP/www.example.com"):
+_CCACHE = Path(os.environ["KRB5CCNAME"])
+
+
+def authorization(user="alice", spn="HTTP/www.example.com", delegate=False):
     """The Authorization header of a client that is set up right."""
-    ccache = Path(os.environ["KRB5CCNAME"]).with_name(
-        f"{user.replace('/', '_')}.ccache"
-    )
-    return Initiator(str(ccache), f"{spn}@EXAMPLE.TEST").authorization
+    ccache = str(_CCACHE.with_name(f"{user.replace('/', '_')}.ccache"))
+    return Initiator(ccache, f"{spn}@EXAMPLE.TEST", delegate=delegate).authorization

@@ -19,12 +19,14 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 with atheris.instrument_imports(include=["negotiate_wsgi"]):
     import properties
+    from certificates import binding_of, made, put
     from initiator import Initiator
     from pacs import logon_info, upn_dns_info
 
     import negotiate_wsgi.acceptors.pykerberos
     from negotiate_wsgi import Accepted, GssapiAcceptor
     from negotiate_wsgi.realm import Realm
+    from negotiate_wsgi.wire.certificate import first_certificate
 
 
 def targets(realm):
@@ -44,6 +46,20 @@ def targets(realm):
     pac = logon_info(resource_domain="S-1-5-21-7-8-9", resource=[(1400, 7), (1401, 7)])
     names = upn_dns_info()
 
+    pem = made()[0]
+    der = first_certificate(pem)
+    before = made(number=1)[0]
+    # One that knows two certificates, and looks twice at the tokens of the one before.
+    binding = GssapiAcceptor(
+        channel_binding="required",
+        certificate=put(Path(realm.directory) / "www.pem", before),
+    )
+    put(Path(realm.directory) / "www.pem", pem)
+    bound = [
+        token(realm, "HTTP/localhost", binding=binding_of(each))
+        for each in (pem, before) for _ in range(50)
+    ]  # fmt: skip
+
     def near_genuine(data):
         return properties.mutated(data.PickValueInList(genuine), edits(data))
 
@@ -52,11 +68,20 @@ def targets(realm):
         lambda data: properties.header(f"Negotiate {data.ConsumeString(4096)}"),
         lambda data: properties.header(properties.encoded(data.ConsumeBytes(4096))),
         lambda data: properties.header(properties.encoded(near_genuine(data))),
+        lambda data: properties.basic(data.ConsumeUnicode(4096)),
+        lambda data: properties.basic(
+            properties.encoded(data.ConsumeBytes(2048), "Basic")
+        ),
         lambda data: properties.ticket(near_genuine(data)),
         lambda data: properties.keytab(properties.mutated(keytab, edits(data))),
         lambda data: properties.logon_info(properties.mutated(pac, edits(data))),
         lambda data: properties.logon_info(data.ConsumeBytes(4096)),
         lambda data: properties.upn_dns_info(properties.mutated(names, edits(data))),
+        lambda data: properties.certificate(properties.mutated(der, edits(data))),
+        lambda data: properties.certificate_file(properties.mutated(pem, edits(data))),
+        lambda data: properties.acceptor(
+            binding, properties.mutated(data.PickValueInList(bound), edits(data))
+        ),
         lambda data: properties.explanation(properties.encoded(near_genuine(data))),
         lambda data: properties.explanation(data.ConsumeUnicode(4096)),
         lambda data: properties.identity(data.ConsumeUnicode(64), data.ConsumeUnicode(64)),
@@ -68,8 +93,8 @@ def targets(realm):
     ]  # fmt: skip
 
 
-def token(realm, spn):
-    return Initiator(realm.ccache("alice"), f"{spn}@{realm.name}").token
+def token(realm, spn, **options):
+    return Initiator(realm.ccache("alice"), f"{spn}@{realm.name}", **options).token
 
 
 def edits(data):

@@ -6,18 +6,27 @@ import base64
 import functools
 import re
 
+from cryptography import x509
 from spnego.__main__ import parse_token
 from spnego._spnego import InitialContextToken, NegTokenInit, unpack_token
+from werkzeug.datastructures import Authorization
 
 from negotiate_wsgi import Accepted, Identity, Refused
 from negotiate_wsgi.doctor.explain import explain
 from negotiate_wsgi.wire.authorization import (
     MAX_TOKEN,
+    is_basic,
     is_negotiate,
+    read_basic,
     read_token,
     screen,
     token_size,
     write_token,
+)
+from negotiate_wsgi.wire.certificate import (
+    CertificateError,
+    end_point,
+    first_certificate,
 )
 from negotiate_wsgi.wire.groups import Wanted
 from negotiate_wsgi.wire.keytab import KeytabError, parse
@@ -43,6 +52,24 @@ def header(authorization):
         assert 0 < len(found) <= MAX_TOKEN
         assert read_token(write_token(found)) == found
         assert first_mechanism(found) in {None, *KERBEROS}
+
+
+def basic(authorization):
+    """It is another scheme's, a refusal, or a name in our realm and a password, as werkzeug has both."""
+    if not is_basic(authorization):
+        assert authorization[:6].lower() not in ("basic", "basic ")
+        return
+    found = read_basic(authorization)
+    if isinstance(found, Refused):
+        assert found.reason.status == 401
+        return
+    user, password = found
+    parsed = Authorization.from_header(authorization)
+    assert (parsed.username, parsed.password) == (user, password.reveal())
+    assert 0 < len(user) <= 256
+    assert not set(user) & set("@/\\\0\n\r")
+    assert user.encode().decode() == user
+    assert 0 < len(password.reveal().encode()) <= 1024
 
 
 def first_mechanism(token):
@@ -132,6 +159,34 @@ def upn_dns_info(content):
     assert found.sid is None or sid_from_text(str(found.sid)) == found.sid
 
 
+def certificate(content):
+    """It is refused, or has the binding that another library makes of it, where that reads it."""
+    try:
+        ours = end_point(content)
+    except CertificateError:
+        return
+    prefix, digest = ours[:21], ours[21:]
+    assert prefix == b"tls-server-end-point:"
+    assert len(digest) in (28, 32, 48, 64)
+    try:
+        theirs = x509.load_der_x509_certificate(content)
+        algorithm = theirs.signature_hash_algorithm
+    except Exception:  # whatever that library makes of what is damaged
+        return
+    if algorithm is not None and algorithm.name not in ("md5", "sha1"):
+        assert digest == theirs.fingerprint(algorithm)
+
+
+def certificate_file(content):
+    """The same for the first certificate in a file."""
+    try:
+        found = first_certificate(content)
+    except CertificateError:
+        return
+    assert b"-----BEGIN CERTIFICATE-----" in content
+    certificate(found)
+
+
 def explanation(text):
     """Whatever it is, it is explained in printable words."""
     found = explain(text, "/no/such/keytab")
@@ -179,7 +234,7 @@ def cookie(value, good):
     pairs = (part.partition("=") for part in environ["HTTP_COOKIE"].split(";"))
     named = {value.strip() for name, _, value in pairs if name.strip() == "negotiate"}
     assert (found is not None) == (good in named), value
-    assert found is None or found.principal == "alice@EXAMPLE.TEST"
+    assert found is None or found.identity.principal == "alice@EXAMPLE.TEST"
 
 
 def acceptor(judge, token):
@@ -212,5 +267,5 @@ def mutated(token, edits):
     return bytes(token)
 
 
-def encoded(token):
-    return "Negotiate " + base64.b64encode(token).decode()
+def encoded(content, scheme="Negotiate"):
+    return f"{scheme} {base64.b64encode(content).decode()}"

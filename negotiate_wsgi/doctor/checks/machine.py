@@ -11,7 +11,11 @@ from pathlib import Path
 from negotiate_wsgi.acceptors.insight import read_keytab
 from negotiate_wsgi.acceptors.status import uses_gssproxy
 from negotiate_wsgi.doctor import gssproxy
-from negotiate_wsgi.doctor.acceptor import open_acceptor, version_of
+from negotiate_wsgi.doctor.acceptor import (
+    certificate_of,
+    open_acceptor,
+    version_of,
+)
 from negotiate_wsgi.doctor.client import ClientError, default_realm
 from negotiate_wsgi.doctor.finding import Finding, check, ok, problem, warning
 from negotiate_wsgi.doctor.setup import Setup
@@ -46,7 +50,9 @@ def binding(setup: Setup) -> Iterator[Finding]:
         )
         return
     try:
-        open_acceptor(name, setup.service, None, None, setup.active_directory)
+        acceptor = open_acceptor(
+            name, setup.service, None, None, setup.active_directory
+        )
     except ConfigurationError as fault:
         remedy = (
             "Install what is missing."
@@ -55,6 +61,7 @@ def binding(setup: Setup) -> Iterator[Finding]:
         )
         yield problem(f"The acceptor cannot be used: {fault}.", remedy, install)
         return
+    setup.certificate = setup.certificate or certificate_of(acceptor)
     yield ok(f"{name} {version_of(name) or ''}".rstrip() + f", {_krb5_library()}")
 
 

@@ -26,7 +26,7 @@ def replay_cache(setup: Setup) -> Iterator[Finding]:
             remove,
         )
     elif kind == "file2" and colon:
-        yield _usable(Path(place), origin)
+        yield usable(Path(place), origin)
     elif kind == "dfl" and colon:
         yield _default()
     else:
@@ -73,11 +73,14 @@ def _default() -> Finding:
     else:
         variable, directory = "KRB5RCACHEDIR", "/var/tmp"  # noqa: S108
     file = Path(f"{directory}/krb5_{os.geteuid()}.rcache2")
-    return _usable(file, variable)
+    return usable(file, variable)
 
 
-def _usable(file: Path, origin: str) -> Finding:
-    """Whether this user can write to the cache *file*, and to its directory."""
+def usable(file: Path, origin: str) -> Finding:
+    """Whether this user can write to *file*, such as a cache, and to its directory.
+
+    :param origin: what names it.
+    """
     directory = file.parent
     quoted = shlex.quote(str(directory))
     user = f"uid {os.geteuid()}"

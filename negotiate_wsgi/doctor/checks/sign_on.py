@@ -13,7 +13,7 @@ from negotiate_wsgi.doctor.acceptor import (
 )
 from negotiate_wsgi.doctor.client import Client, ClientError
 from negotiate_wsgi.doctor.deadline import PATIENCE, within
-from negotiate_wsgi.doctor.finding import Finding, check, ok, problem
+from negotiate_wsgi.doctor.finding import Finding, Status, check, ok, problem
 from negotiate_wsgi.doctor.setup import Setup
 from negotiate_wsgi.exceptions import AcceptorError
 from negotiate_wsgi.reasons import Reason
@@ -37,12 +37,18 @@ def sign_on(setup: Setup) -> Iterator[Finding]:
             f"The acceptor accepts no ticket for {', '.join(setup.spns)}.",
             "Correct its service= and hostname=, or the keytab.",
         )
+    setup.is_well_with_tickets = bool(spns)
     for spn in spns:
         setup.tell(f"signing on to ourselves as {spn}")
         try:
-            yield within(PATIENCE, _sign_on, setup, acceptor, spn)
+            found = within(PATIENCE, _sign_on, setup, acceptor, spn)
         except TimeoutError as late:
-            yield problem(f"It does not come to an end: {late}.", "Read the KDC's log.")
+            found = problem(
+                f"It does not come to an end: {late}.", "Read the KDC's log."
+            )
+        if found.status is Status.PROBLEM:
+            setup.is_well_with_tickets = False
+        yield found
 
 
 def _sign_on(setup: Setup, acceptor: Acceptor, spn: str) -> Finding:
@@ -71,6 +77,13 @@ def _refused(setup: Setup, spn: str, ticket: Ticket, refused: Refused) -> Findin
     if refused.reason is Reason.NO_PAC:
         setup.without_pac.append(spn)
         return ok(f"the ticket for {spn} was opened, but has no PAC")
+    if refused.reason is Reason.INDICATOR_MISSING:
+        return ok(f"the ticket for {spn} was opened; {refused.detail}")
+    if refused.reason is Reason.CHANNEL_BINDINGS_MISSING:
+        return ok(
+            f"the ticket for {spn} was opened; the acceptor wants a token that is bound "
+            "to a TLS connection, which --url tries"
+        )
     if refused.reason is Reason.WRONG_KEY:
         return _wrong_key(setup, spn, ticket, found)
     return problem(found, refused.reason.remedy)

@@ -99,7 +99,7 @@ def challenge(setup: Setup) -> Iterator[Finding]:
         )
 
 
-@check("NW023", "sign-on with your ticket", after={"NW021", "NW022"})
+@check("NW023", "sign-on with your ticket", after={"NW021", "NW022", "NW030"})
 def sign_on(setup: Setup) -> Iterator[Finding]:
     """It succeeds, and the server proves itself."""
     host = urlsplit(setup.site.url).hostname or ""
@@ -111,7 +111,7 @@ def sign_on(setup: Setup) -> Iterator[Finding]:
         return
     setup.tell(f"signing on to {host}")
     try:
-        initiator = TicketInitiator(None, host)
+        initiator = TicketInitiator(None, host, binding=setup.site.binding())
     except InitiatorError as error:
         yield warning(f"You have no ticket for it: {error}.", "Get one.", "kinit")
         return

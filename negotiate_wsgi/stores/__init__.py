@@ -1,0 +1,1 @@
+"""What must the machines of a fleet agree on? Replays, revocations, failed passwords."""

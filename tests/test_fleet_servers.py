@@ -128,14 +128,14 @@ def test_uwsgi_revokes(open_site, realm, server, kind):
     site = open_site(kind)
     bob = sign_on(site, realm, "bob")
     store = ValkeyStore(server.url)
-    for _ in range(3):
+    for wait in (0, 5.1):  # a session that begins sooner is over at once
+        time.sleep(wait)
         alice = sign_on(site, realm)
         assert site.request("/", headers=alice).status == 200
         revoke(store, realm.principal("alice"))
         time.sleep(3.2)  # 3 x refresh, after which a request looks itself
         assert site.request("/", headers=alice).status == 401
         assert site.request("/", headers=bob).status == 200
-        time.sleep(5.1)  # a session that begins sooner is over at once
 
 
 def test_uwsgi_runs_no_thread_without_enable_threads(open_site, realm, server):

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 import sites
 from helpers import wait_until
+from manual import DOCS, ROOT, blocks_of
 from sites import BIN
 
 HERE = Path(__file__).parent
@@ -24,7 +25,7 @@ USERS = ("alice", "bob")
 
 
 class Stack:
-    """An application of stacks_apps on a server, whose command is made by *command(port)*."""
+    """What *command(port)* serves, such as an application of stacks_apps, with a directory as its home."""
 
     def __init__(self, home, command, **environ):
         self.port = sites.free_port()
@@ -152,6 +153,99 @@ def test_flask_appbuilder(start, realm):
     assert answer.status == 302
     cookie = [("Cookie", answer.header("Set-Cookie").split(";")[0])]
     assert signed_on(stack, realm, "/me", headers=cookie).text == "alice@EXAMPLE.TEST"
+
+
+def file_of_the_manual(name):
+    page = DOCS / "howto" / "superset-airflow.md"
+    [block] = [block for block in blocks_of(page) if block.caption == name]
+    return block.text.replace("www.example.com", "localhost")
+
+
+def cookies_of(*answers):
+    """What a browser sends after these."""
+    taken = [
+        value.split(";")[0]
+        for answer in answers
+        for name, value in answer.headers
+        if name.lower() == "set-cookie"
+    ]
+    return [("Cookie", "; ".join(taken))]
+
+
+@pytest.fixture
+def superset(start, tmp_path, monkeypatch):
+    config = tmp_path / "superset_config.py"
+    config.write_text(
+        f'SECRET_KEY = "{"k" * 42}"\nSQLALCHEMY_DATABASE_URI = "sqlite:///{tmp_path}/db"\n'
+        + file_of_the_manual(config.name)
+    )
+    monkeypatch.setenv("SUPERSET_CONFIG_PATH", str(config))
+    monkeypatch.setenv("FLASK_APP", "superset")
+    programs = ROOT / ".venv" / "superset" / "bin"
+    for arguments in (["db", "upgrade"], ["init"]):
+        command = [programs / "superset", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    return start(
+        lambda port: [
+            programs / "gunicorn", "--bind", f"127.0.0.1:{port}", "--timeout", "120",
+            "--threads", "4", "superset.app:create_app()",
+        ]
+    )  # fmt: skip
+
+
+def test_superset(superset, realm):
+    assert superset.request("/health").status == 200
+    assert_asks(superset, "/superset/welcome/")
+    for user in USERS:
+        logged_in = signed_on(superset, realm, "/login/", user=user)
+        assert logged_in.status == 302
+        me = signed_on(
+            superset, realm, "/api/v1/me/", user=user, headers=cookies_of(logged_in)
+        )
+        assert json.loads(me.text)["result"]["username"] == f"{user}@EXAMPLE.TEST"
+    # A ticket alone has not gone through Superset's own log-in.
+    assert superset.request("/api/v1/me/", realm.authorization()).status == 401
+
+
+@pytest.fixture
+def airflow(start, tmp_path, monkeypatch):
+    config = file_of_the_manual("airflow.cfg")
+    config = config.replace("/etc/airflow", str(tmp_path))
+    (tmp_path / "airflow.cfg").write_text(
+        f"{config}\n[api]\nsecret_key = {'k' * 42}\n[api_auth]\njwt_secret = {'j' * 64}\n"
+    )
+    (tmp_path / "webserver_config.py").write_text(
+        file_of_the_manual("webserver_config.py")
+    )
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
+    airflow = ROOT / ".venv" / "airflow" / "bin" / "airflow"
+    done = subprocess.run([airflow, "db", "migrate"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return start(
+        lambda port: [
+            airflow,
+            "api-server",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            port,
+            "--workers",
+            "1",
+        ]
+    )
+
+
+def test_airflow(airflow, realm):
+    assert_asks(airflow, "/auth/login/")
+    for user in USERS:
+        logged_in = signed_on(airflow, realm, "/auth/login/", user=user)
+        assert logged_in.status == 302
+        me = airflow.request("/ui/auth/me", headers=cookies_of(logged_in))
+        assert json.loads(me.text)["username"] == f"{user}@EXAMPLE.TEST"
+    # Outside of /auth/, nobody asks for a ticket, and a ticket is nobody's.
+    for authorization in (None, realm.authorization()):
+        assert airflow.request("/ui/auth/me", authorization).status == 401
 
 
 def test_radicale(start, realm):

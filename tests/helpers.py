@@ -11,6 +11,7 @@ from wsgiref.validate import validator
 
 import sites
 
+import negotiate_wsgi
 from negotiate_wsgi import (
     Accepted,
     Identity,
@@ -47,6 +48,21 @@ FIREFOX = {
     "services.settings.server": "http://localhost:1",
     "toolkit.telemetry.enabled": False,
 }
+
+
+def locals_of_ours(problem):
+    """The local variables in our frames of an exception's traceback, and of those before it."""
+    ours = str(Path(negotiate_wsgi.__file__).parent)
+    shown = []
+    while problem:
+        trace = problem.__traceback__
+        while trace:
+            if trace.tb_frame.f_code.co_filename.startswith(ours):
+                shown.append(repr(trace.tb_frame.f_locals))
+            trace = trace.tb_next
+        problem = problem.__context__
+    assert shown
+    return "\n".join(shown)
 
 
 def der(tag, *parts):

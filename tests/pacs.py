@@ -139,3 +139,28 @@ def upn_dns_info(
     for place, number in dict(fields).items():
         numbers[place] = number
     return struct.pack(f"<4HI{len(numbers) - 5}H", *numbers) + b"".join(contents)
+
+
+#: When they signed on, in seconds since the epoch.
+AUTHTIME = 1_800_000_000
+
+
+def client_info(name="alice", authtime=AUTHTIME, size=None):
+    """MS-PAC section 2.7."""
+    content = name.encode("utf-16-le")
+    ticks = (authtime + 11_644_473_600) * 10_000_000
+    size = len(content) if size is None else size
+    return struct.pack("<QH", ticks, size) + content
+
+
+def pactype(buffers, fields=()):
+    """MS-PAC section 2.3, of pairs of a type and a buffer; *fields* as in upn_dns_info."""
+    at = 8 + 16 * len(buffers)
+    numbers = [len(buffers), 0]
+    content = b""
+    for kind, buffer in buffers:
+        numbers += [kind, len(buffer), at + len(content), 0]
+        content += padded(buffer, 8)
+    for place, number in dict(fields).items():
+        numbers[place] = number
+    return struct.pack(f"<{len(numbers)}I", *numbers) + content

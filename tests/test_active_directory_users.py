@@ -33,6 +33,7 @@ from rewriting import (
 from sites import WsgiSite
 
 from negotiate_wsgi import GssapiAcceptor, NegotiateMiddleware, Reason
+from negotiate_wsgi.acceptors.gssapi_library import Library
 from negotiate_wsgi.wire.der import Reader
 
 REALM = "AD.CORP.TEST"
@@ -318,6 +319,30 @@ def test_who_has_the_services_key_can_be_in_any_group(domain, forger):
     other = key_of(domain.keytab, f"nfs/localhost@{REALM}")
     not_ours = signed_anew(forger.as_admin(), other)
     assert has_no_pac(domain, forger.rewritten(with_pac(lambda pac: not_ours)))
+
+
+def test_a_library_that_calls_every_pac_verified_is_not_believed(
+    domain, forger, monkeypatch
+):
+    """As krb5 1.21 does, whichever is installed here."""
+    other = key_of(domain.keytab, f"nfs/localhost@{REALM}")
+    forged = [
+        forger.as_admin(),
+        forger.bobs_pac,
+        signed_anew(forger.bobs_pac, forger.key),
+        signed_anew(forger.as_admin(), other),
+        forger.pac[:-1],
+        forger.pac[:40],
+        b"",
+    ]
+    for pac in [forger.pac, *forged]:
+        monkeypatch.setattr(
+            Library, "attribute", lambda self, name, urn, pac=pac: [pac]
+        )
+        if pac == forger.pac:
+            assert is_alice_of_staff(domain, forger.alice)
+        else:
+            assert has_no_pac(domain, forger.alice)
 
 
 # --- nor does a client bring one ---

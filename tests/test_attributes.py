@@ -1,6 +1,7 @@
 """What else does a ticket say of the initiator? Without a KDC: what the library may answer."""
 
 import struct
+from dataclasses import dataclass
 
 import pytest
 from helpers import app
@@ -18,13 +19,13 @@ from negotiate_wsgi.acceptors.attributes import Attributes
 from negotiate_wsgi.acceptors.pac import sids_of
 from negotiate_wsgi.acceptors.target import Verdict
 from negotiate_wsgi.request.session import audience_of
+from negotiate_wsgi.wire.pactype import LOGON_INFO, UPN_DNS_INFO, Pac
 from negotiate_wsgi.wire.sids import sid_from_text
 
 SID = "S-1-5-21-1-2-3-1105"
 GROUPS = {"staff": "S-1-5-21-1-2-3-1106"}
 ALICE = "ALICE@AD.CORP.TEST"
 SPN = "HTTP/localhost@AD.CORP.TEST"
-UPN_DNS_INFO = b"urn:mspac:upn-dns-info"
 
 
 def upn_dns_info(account="alice", sid=SID):
@@ -36,21 +37,31 @@ def upn_dns_info(account="alice", sid=SID):
     return struct.pack("<HHHHIHHHH", *names) + b"\0\0\0\0" + name + sid
 
 
-def reader(attributes):
-    """What the library answers, of *attributes* with one value each."""
-    return lambda urn: [attributes[urn]] if urn in attributes else []
+@dataclass
+class Ticket:
+    """One that was accepted, with the *buffers* of a genuine PAC."""
+
+    buffers: dict
+    principal: str = ALICE
+    spn: str = SPN
+
+    def pac(self):
+        return Pac(self.buffers)
+
+    def attribute(self, urn):
+        return []
 
 
 def test_the_pac_says_who_it_is():
     attributes = Attributes.of(True, None)
-    identity = attributes.identity(reader({UPN_DNS_INFO: upn_dns_info()}), ALICE, SPN)
+    identity = attributes.identity(Ticket({UPN_DNS_INFO: upn_dns_info()}))
     assert identity == Identity("alice@AD.CORP.TEST", SPN, account="alice", sid=SID)
 
 
 def test_an_account_cannot_pass_for_another_principal():
     attributes = Attributes.of(True, None)
     evil = upn_dns_info("admin@AD.CORP.TEST")
-    identity = attributes.identity(reader({UPN_DNS_INFO: evil}), ALICE, SPN)
+    identity = attributes.identity(Ticket({UPN_DNS_INFO: evil}))
     assert identity.principal == r"admin\@AD.CORP.TEST@AD.CORP.TEST"
     assert identity.name == r"admin\@AD.CORP.TEST"
 
@@ -62,25 +73,25 @@ def test_an_account_cannot_pass_for_another_principal():
         {UPN_DNS_INFO: b""},
         {UPN_DNS_INFO: upn_dns_info()[:-1]},
         {UPN_DNS_INFO: upn_dns_info("")},
-        {b"urn:mspac:logon-info": b"\1" * 200},
+        {LOGON_INFO: b"\1" * 200},
     ],
     ids=["none", "empty", "cut off", "nobody's", "damaged"],
 )
 @pytest.mark.parametrize("groups", [None, GROUPS], ids=["no groups", "groups"])
 def test_without_a_good_pac_nobody_is_named_by_one(pac, groups):
-    refused = Attributes.of(True, groups).identity(reader(pac), ALICE, SPN)
+    refused = Attributes.of(True, groups).identity(Ticket(pac))
     assert isinstance(refused, Refused)
     assert refused.reason is Reason.NO_PAC
     assert (refused.principal, refused.spn) == (ALICE, SPN)
     assert refused.detail
-    in_no_group = Attributes.of(False, groups).identity(reader(pac), ALICE, SPN)
+    in_no_group = Attributes.of(False, groups).identity(Ticket(pac))
     assert in_no_group == Identity(ALICE, SPN)
-    assert sids_of(reader(pac)) == ()
+    assert sids_of(Pac(pac)) == sids_of(None) == ()
 
 
 def test_anonymous_stays_anonymous():
     principal = "WELLKNOWN/ANONYMOUS@AD.CORP.TEST"
-    identity = Attributes.of(True, GROUPS).identity(reader({}), principal, SPN)
+    identity = Attributes.of(True, GROUPS).identity(Ticket({}, principal))
     assert identity == Identity(principal, SPN)
     assert identity.is_anonymous
 

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from types import SimpleNamespace
 
 import gssapi
 import pytest
@@ -311,14 +312,14 @@ def test_settings_that_have_no_place():
 def test_whatever_the_kdc_calls_them():
     attributes = Attributes.of(False, None, ["pkinit"])
 
-    def read(values):
-        return lambda urn: values
+    def ticket(values):
+        return SimpleNamespace(principal=ALICE, spn=SPN, attribute=lambda urn: values)
 
-    odd = read([b"\xff", "schlüssel".encode(), b"pkinit"])
-    identity = attributes.identity(odd, ALICE, SPN)
+    odd = ticket([b"\xff", "schlüssel".encode(), b"pkinit"])
+    identity = attributes.identity(odd)
     assert identity.indicators == {"\N{REPLACEMENT CHARACTER}", "schlüssel", "pkinit"}
     for values in ([], [b""], [b"pkinit\0"], [b"pkin\xffit"]):
-        assert isinstance(attributes.identity(read(values), ALICE, SPN), Refused)
+        assert isinstance(attributes.identity(ticket(values)), Refused)
 
 
 def test_in_an_apps_tests():

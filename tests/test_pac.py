@@ -11,13 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pacs import (
     ASSERTED,
+    AUTHTIME,
     DOMAIN,
     OTHER,
     POINTER,
     array,
+    client_info,
     logon_info,
     ndr,
     packed_sid,
+    pactype,
     sid,
     text,
     upn_dns_info,
@@ -28,6 +31,7 @@ from negotiate_wsgi.wire import groups
 from negotiate_wsgi.wire.groups import Wanted
 from negotiate_wsgi.wire.ndr import NdrError, array_at, sid_at
 from negotiate_wsgi.wire.pac import MAX_BUFFER, LogonInfo, PacError, UpnDnsInfo
+from negotiate_wsgi.wire.pactype import CLIENT_INFO, Pac
 from negotiate_wsgi.wire.sids import name_of_sid, sid_from_bytes, sid_from_text
 
 RESOURCE = "S-1-5-21-7-8-9"
@@ -364,13 +368,61 @@ def test_a_buffer_of_the_largest_size_is_read_and_no_larger_one():
         LogonInfo.of(blob + b"\0")
 
 
+PACTYPE = pactype([(1, b"12345678"), (CLIENT_INFO, client_info("bob"))])
+
+
+def client_of(*arguments, **options):
+    return Pac.of(pactype([(CLIENT_INFO, client_info(*arguments, **options))]))
+
+
+@pytest.mark.parametrize(
+    ("name", "principal"),
+    [
+        ("alice", "alice@AD.CORP.TEST"),
+        ("alice", "alice@ANOTHER.TEST"),
+        ("alice@corp.test", r"alice\@corp.test@AD.CORP.TEST"),
+        ("HTTP/www", "HTTP/www@AD.CORP.TEST"),
+        ("a/b", r"a\/b@AD.CORP.TEST"),
+        ("Zoë", "Zoë@AD.CORP.TEST"),
+    ],
+)
+def test_whose_it_is(name, principal):
+    assert client_of(name).is_of(principal, AUTHTIME)
+    assert not client_of(name).is_of(f"x{principal}", AUTHTIME)
+    for authtime in (AUTHTIME - 1, AUTHTIME + 1, 0):
+        assert not client_of(name).is_of(principal, authtime)
+
+
+def test_nobodys():
+    for nobodys in (
+        Pac.of(pactype([])),
+        Pac.of(pactype([(CLIENT_INFO, client_info()[:9])])),
+        client_of("Alice"),
+        client_of("alice", size=8),
+        client_of("alice", size=9),
+        client_of(""),
+    ):
+        assert not nobodys.is_of("alice@AD.CORP.TEST", AUTHTIME)
+
+
+def test_what_is_no_pac():
+    two = [(1, b"12345678"), (2, b"87654321")]
+    assert Pac.of(pactype(two)).buffers == dict(two)
+    for fields in ({3: 17, 7: 8}, {6: 1}, {4: 1000}, {5: 1}, {0: 3}, {0: 0x7FFF_FFFF}):
+        with pytest.raises(PacError):
+            Pac.of(pactype(two, fields))
+    with pytest.raises(PacError, match="more than 64"):
+        Pac.of(pactype([(kind, b"") for kind in range(65)]))
+
+
 READERS = pytest.mark.parametrize(
     ("read", "blob", "holds"),
     [
         (LogonInfo.of, WHOLE, properties.logon_info),
         (UpnDnsInfo.of, upn_dns_info(), properties.upn_dns_info),
+        (Pac.of, PACTYPE, properties.pac),
     ],
-    ids=["logon-info", "upn-dns-info"],
+    ids=["logon-info", "upn-dns-info", "pactype"],
 )
 
 
@@ -408,6 +460,7 @@ def test_every_number_may_be_another(read, blob, holds, number):
 def test_whatever_is_near_a_good_one(edits):
     properties.logon_info(properties.mutated(WHOLE, edits))
     properties.upn_dns_info(properties.mutated(upn_dns_info(), edits))
+    properties.pac(properties.mutated(PACTYPE, edits))
 
 
 @SOME
@@ -416,6 +469,7 @@ def test_whatever_it_is(content):
     properties.logon_info(content)
     properties.logon_info(ndr(content))
     properties.upn_dns_info(content)
+    properties.pac(content)
 
 
 def peak_of(read, blob):

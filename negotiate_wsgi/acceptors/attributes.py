@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from negotiate_wsgi.acceptors.protocol import Refused
 from negotiate_wsgi.exceptions import ConfigurationError
@@ -16,20 +16,37 @@ from negotiate_wsgi.identity import Identity, identity_of_ticket
 from negotiate_wsgi.reasons import Reason
 
 if TYPE_CHECKING:
-    from negotiate_wsgi.acceptors.pac import PacReader, ReadAttribute
+    from negotiate_wsgi.acceptors.pac import PacReader
+    from negotiate_wsgi.wire.pactype import Pac
 
 # MIT's name of the authentication indicators.
 _INDICATORS = b"auth-indicators"
+
+
+class AcceptedTicket(Protocol):
+    """A ticket, as far as it says who the initiator is."""
+
+    @property
+    def principal(self) -> str: ...
+
+    @property
+    def spn(self) -> str | None: ...
+
+    def pac(self) -> Pac | None:
+        """None where there is none, or none that is genuine."""
+
+    def attribute(self, urn: bytes) -> Sequence[bytes]:
+        """Verified values; none where it is not there, or not verified."""
 
 
 @dataclass(frozen=True)
 class Attributes:
     """What an acceptor makes of a PAC, and of authentication indicators.
 
-    The library has verified the PAC: that a KDC, or who else has the acceptor's key,
-    has made it for the initiator and for this very ticket. Where it could not, there is
-    no PAC for us: nobody is named by one, and nobody is in a group. The same goes for
-    indicators.
+    A PAC was verified: that a KDC, or who else has the acceptor's key, has made it for
+    the initiator and for this sign-on of theirs. Where it could not be, there is no PAC
+    for us: nobody is named by one, and nobody is in a group. Indicators are verified by
+    the library.
 
     :param active_directory: whether the PAC, and not the ticket's own name, says who
         the initiator is.
@@ -88,28 +105,26 @@ class Attributes:
     def _are_in_a_pac(self) -> bool:
         return self.active_directory or bool(self.groups)
 
-    def identity(
-        self, read: ReadAttribute, principal: str, spn: str | None
-    ) -> Identity | Refused:
-        """The initiator *principal*, as its PAC and its indicators have it."""
-        identity = identity_of_ticket(principal, spn)
-        if identity.is_anonymous:
+    def identity(self, ticket: AcceptedTicket) -> Identity | Refused:
+        """The initiator, as the ticket's PAC and its indicators have it."""
+        identity = identity_of_ticket(ticket.principal, ticket.spn)
+        if not self.are_asked_for or identity.is_anonymous:
             return identity
         if self._are_in_a_pac:
-            named = self._pac.identity(read, identity)
+            named = self._pac.identity(ticket.pac(), identity)
             if isinstance(named, Refused):
                 return named
             identity = named
         if self.indicators is False:
             return identity
-        return self._with_indicators(read, identity)
+        return self._with_indicators(ticket, identity)
 
     def _with_indicators(
-        self, read: ReadAttribute, identity: Identity
+        self, ticket: AcceptedTicket, identity: Identity
     ) -> Identity | Refused:
         # Where one is not UTF-8, the others count.
         found = frozenset(
-            value.decode("utf-8", "replace") for value in read(_INDICATORS)
+            value.decode("utf-8", "replace") for value in ticket.attribute(_INDICATORS)
         )
         wanted = self.indicators
         if isinstance(wanted, bool) or not wanted.isdisjoint(found):

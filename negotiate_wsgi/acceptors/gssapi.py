@@ -31,7 +31,6 @@ from negotiate_wsgi.acceptors.status import (
 )
 from negotiate_wsgi.acceptors.target import KeytabAcceptor, Target, of_the_environment
 from negotiate_wsgi.exceptions import ConfigurationError, DelegationError
-from negotiate_wsgi.identity import Identity, identity_of_ticket
 from negotiate_wsgi.reasons import Reason
 from negotiate_wsgi.wire.keytab import Keytab
 from negotiate_wsgi.wire.ticket import Ticket
@@ -168,7 +167,7 @@ class GssapiAcceptor(KeytabAcceptor):
         """
         try:
             credential, spn, for_a_replay = self._of_account(keys, ticket)
-            return self._judge(token, credential, spn, for_a_replay)
+            return self._judge(token, keys, credential, spn, for_a_replay)
         except DelegationError as error:
             fault = str(error)
         except self._library.GSSError as error:
@@ -249,11 +248,12 @@ class GssapiAcceptor(KeytabAcceptor):
             for_a_replay = functools.partial(
                 make, keys, memory, spn, is_for_a_replay=True
             )
-        return self._judge(token, credential, spn, for_a_replay)
+        return self._judge(token, keys, credential, spn, for_a_replay)
 
     def _judge(
         self,
         token: bytes,
+        keys: Keys,
         credential: Any,
         spn: str | None,
         for_a_replay: Callable[[], Any] | None,
@@ -268,25 +268,31 @@ class GssapiAcceptor(KeytabAcceptor):
             result = self._bound(token, credential, for_a_replay)
         if result.more_steps or result.mech != library.mechanism:
             return Refused(Reason.NEEDS_ANOTHER_LEG, "the negotiation is not complete")
-        name = result.initiator_name
-        identity = self._identity(name, spn or library.target(result.context))
+        opened = Opened(
+            library,
+            result.context,
+            result.initiator_name,
+            token,
+            keys,
+            spn or library.target(result.context),
+        )
+        identity = self.attributes.identity(opened)
         if isinstance(identity, Refused):
             return identity
         if self.channel_bindings and not library.is_bound(result):
             objection = self.channel_bindings.objection_to_unbound(identity)
             if objection:
                 return objection
-        ticket = Opened(library, result.context, name, token)
         delegated = None
         if self.takes_credentials and result.delegated_creds is not None:
             delegated = DelegatedCredentials(result.delegated_creds)
         return Accepted(
             identity,
             result.token,
-            ticket.end,
+            opened.end,
             delegated,
-            ticket.sids,
-            ticket.fingerprint,
+            opened.sids,
+            opened.fingerprint,
         )
 
     def _bound(
@@ -307,14 +313,6 @@ class GssapiAcceptor(KeytabAcceptor):
         # libkrb5 asks the replay cache before it looks at the binding. Had it known the
         # token, it would have said so; now it does, and is not asked a second time.
         return library.accept_bound(token, for_a_replay(), before[0])
-
-    def _identity(self, name: Any, spn: str) -> Identity | Refused:
-        """Who the library's *name* is."""
-        principal = self._library.name(name)
-        if not self.attributes.are_asked_for:
-            return identity_of_ticket(principal, spn)
-        read = functools.partial(self._library.attribute, name)
-        return self.attributes.identity(read, principal, spn)
 
     @functools.cached_property
     def _path(self) -> str:

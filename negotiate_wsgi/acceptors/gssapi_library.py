@@ -8,6 +8,7 @@ import contextlib
 import functools
 import itertools
 import math
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -47,6 +48,7 @@ class Keys:
     :param of_spn: for each SPN of ours, a keytab with its keys alone.
     :param several: distinct keys, ours first: for a ticket that names none of ours.
     :param few: the first of these: for a ticket that names one of ours that does not fit.
+    :param entries: the keytab's, by principal.
     :param handles: keep the keytabs alive.
     """
 
@@ -55,6 +57,7 @@ class Keys:
     of_spn: dict[str, bytes] = field(default_factory=dict)
     several: bytes = b""
     few: bytes = b""
+    entries: dict[str, tuple[Any, ...]] = field(default_factory=dict, repr=False)
     handles: list[Any] = field(default_factory=list, repr=False)
 
     def current(self) -> Keytab:
@@ -82,7 +85,11 @@ class Library:
         self._krb5 = krb5
         self._raw = raw
         self._principal = NameType.kerberos_principal
+        #: The path of a shared object that uses libkrb5.
+        self.binding = str(raw.names.__file__)
         self.mechanism = OID.from_int_seq("1.2.840.113554.1.2.2")  # RFC 4121 section 1
+        # GSS_KRB5_EXTRACT_AUTHTIME_FROM_SEC_CONTEXT_OID of MIT's gssapiP_krb5.h
+        self._authtime = OID.from_int_seq("1.2.840.113554.1.2.2.5.12")
         self._spnego = OID.from_int_seq("1.3.6.1.5.5.2")  # RFC 4178 section 3
         self.GSSError = raw.GSSError
         self.accept = raw.accept_sec_context
@@ -127,6 +134,10 @@ class Library:
         others = [
             (key, entry) for key, entry in entries if not target.admits(key.principal)
         ]
+        of_principal: dict[str, tuple[Any, ...]] = {}
+        for key, entry in entries:
+            before = of_principal.get(key.principal, ())
+            of_principal[key.principal] = (*before, entry)
         by_spn: dict[str, list[Any]] = {}
         for key, entry in ours:
             by_spn.setdefault(key.principal, []).append(entry)
@@ -138,6 +149,7 @@ class Library:
             of_spn={spn: put(found) for spn, found in by_spn.items()},
             several=put(_distinct(_SEVERAL, [*ours, *others])),
             few=put(_distinct(_FEW, [*ours, *others])),
+            entries=of_principal,
             handles=handles,
         )
 
@@ -201,15 +213,27 @@ class Library:
         return str(self._raw.display_name(name, name_type=False).name.decode())
 
     def attribute(self, name: Any, urn: bytes) -> list[bytes]:
-        """The values of an attribute of *name* (RFC 6680) that the library has verified.
+        """The values of an attribute of *name* (RFC 6680) that the library calls
+        verified.
 
-        It says in one way that there is none, and that its signature is not good.
+        It says in one way that there is none, and that its signature is not good. Of a
+        PAC, krb5 1.21 says that it is good whatever it is: see `Opened.attribute`.
         """
         try:
             found = self._raw.get_name_attribute(name, urn)
         except self._raw.GSSError:
             return []
         return list(found.values) if found.authenticated else []
+
+    def authtime(self, context: Any) -> int:
+        """When the initiator signed on at the KDC, in seconds since the epoch. Before
+        `end_of_ticket`. 0 where gssproxy has the context, and does not tell.
+        """
+        try:
+            found = self._raw.inquire_sec_context_by_oid(context, self._authtime)
+        except self._raw.GSSError:
+            return 0
+        return int.from_bytes(found[0], sys.byteorder)  # until 2106
 
     def is_bound(self, result: Any) -> bool:
         """Whether the client sent channel bindings, which were ours (krb5 1.19)."""

@@ -1,9 +1,10 @@
-"""What pykerberos has no function for: libkrb5 itself, by way of ctypes."""
+"""What the bindings have no function for: libkrb5 itself, by way of ctypes."""
 
 from __future__ import annotations
 
 import ctypes
 import os
+import threading
 from ctypes import byref, c_void_p
 from typing import Any, ClassVar
 
@@ -21,6 +22,30 @@ class _Data(ctypes.Structure):
     ]
 
 
+class _Keyblock(ctypes.Structure):
+    """krb5_keyblock of krb5.h."""
+
+    _fields_: ClassVar = [
+        ("magic", ctypes.c_int32),
+        ("enctype", ctypes.c_int32),
+        ("length", ctypes.c_uint),
+        ("contents", ctypes.c_char_p),
+    ]
+
+
+class _Context:
+    """A krb5_context, as long as this lives."""
+
+    def __init__(self, library: ctypes.CDLL) -> None:
+        self._free = library.krb5_free_context
+        self.pointer = c_void_p()
+        library.krb5_init_context(byref(self.pointer))
+
+    def __del__(self) -> None:
+        if self.pointer:
+            self._free(self.pointer)
+
+
 class Libkrb5:
     """The libkrb5 that a binding uses.
 
@@ -36,6 +61,7 @@ class Libkrb5:
         self._library = ctypes.CDLL(binding)
         self._pinned = c_void_p()
         self._library.krb5_init_context(byref(self._pinned))
+        self._of_thread = threading.local()
 
     def default_keytab(self) -> str:
         """The full name of the keytab that krb5 takes, where it says one."""
@@ -95,6 +121,38 @@ class Libkrb5:
             library.krb5_free_principal(context, principal)
             library.krb5_free_context(context)
         return not failed
+
+    def has_signed(self, pac: bytes, entry: Any) -> bool:
+        """Whether the server signature of a PAC (MS-PAC section 2.8.1) is that of the
+        key in *entry*.
+
+        :param entry: a ``KeyTabEntry`` of the package krb5, to whose memory the key
+            belongs.
+        """
+        context = self._own_context()
+        if not context:
+            return False
+        library = self._library
+        parsed = c_void_p()
+        size = ctypes.c_size_t(len(pac))
+        if library.krb5_pac_parse(context, pac, size, byref(parsed)):
+            return False
+        key = entry.key
+        content = key.data
+        block = _Keyblock(0, key.enctype, len(content), content)
+        failed = library.krb5_pac_verify(
+            context, parsed, ctypes.c_int32(0), None, byref(block), None
+        )
+        library.krb5_pac_free(context, parsed)
+        return not failed
+
+    def _own_context(self) -> c_void_p:
+        """This thread's: no two threads may use one at a time."""
+        local = self._of_thread
+        if not getattr(local, "context", None) or not local.context.pointer:
+            local.context = _Context(self._library)
+        context: c_void_p = local.context.pointer
+        return context
 
 
 def release(found: Any) -> None:

@@ -1,12 +1,18 @@
-"""Who is the initiator by the PAC of Active Directory (MS-PAC), and in which groups?"""
+"""Who is the initiator by the PAC of Active Directory (MS-PAC), and in which groups?
+
+The KDC has signed it with the key of the acceptor, and named in it the client and the
+time of their sign-on, which have to be the ticket's. Its second signature is for the
+KDC alone: whoever has the acceptor's key can make any PAC, as they can make any ticket.
+"""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
+from negotiate_wsgi.acceptors.libkrb5 import Libkrb5
 from negotiate_wsgi.acceptors.protocol import Refused
 from negotiate_wsgi.exceptions import ConfigurationError
 from negotiate_wsgi.identity import Identity
@@ -14,21 +20,15 @@ from negotiate_wsgi.reasons import Reason
 from negotiate_wsgi.wire.groups import Wanted
 from negotiate_wsgi.wire.names import name_in_words
 from negotiate_wsgi.wire.pac import LogonInfo, PacError, UpnDnsInfo
+from negotiate_wsgi.wire.pactype import LOGON_INFO, UPN_DNS_INFO, Pac
 from negotiate_wsgi.wire.sids import Sid, sid_from_text
 
-# MIT's names of a PAC's buffers, for gss_get_name_attribute (RFC 6680).
-_LOGON_INFO = b"urn:mspac:logon-info"
-_UPN_DNS_INFO = b"urn:mspac:upn-dns-info"
-_REMEMBERED = 128  # buffers, of up to 64 KiB
+_REMEMBERED = 128  # PACs, and buffers of theirs, of up to 64 KiB
 _WHERE_SIDS_ARE_FOUND = (
     "its SID is shown by (Get-ADGroup staff).SID or whoami /groups on Windows, by "
     "samba-tool group show staff --attributes=objectSid, by wbinfo -n staff, and by "
     "negotiate-wsgi whoami"
 )
-
-#: Gives the values of an attribute of the initiator's name; none where it is not there,
-#: or not verified: the library does not tell these apart.
-ReadAttribute = Callable[[bytes], Sequence[bytes]]
 
 
 class PacReader:
@@ -44,10 +44,13 @@ class PacReader:
         self._wants_groups = bool(groups)
         self._wanted = Wanted(groups)
 
-    def identity(self, read: ReadAttribute, plain: Identity) -> Identity | Refused:
-        """Who it is, of whom the ticket itself says *plain*."""
+    def identity(self, pac: Pac | None, plain: Identity) -> Identity | Refused:
+        """Who it is, of whom the ticket itself says *plain*.
+
+        :param pac: None where there is none, or none that is genuine.
+        """
         try:
-            account, groups = self._account_and_groups(read)
+            account, groups = self._account_and_groups(pac)
         except PacError as error:
             if self._active_directory:
                 detail = str(error)
@@ -64,15 +67,42 @@ class PacReader:
             sid=account.sid,
         )
 
-    def _account_and_groups(
-        self, read: ReadAttribute
-    ) -> tuple[_Account, frozenset[str]]:
+    def _account_and_groups(self, pac: Pac | None) -> tuple[_Account, frozenset[str]]:
         if self._wants_groups:
-            return _member(_logon_info(read), self._wanted)
+            return _member(_logon_info(pac), self._wanted)
         # Who it is alone is told by a buffer that costs less, if the KDC sends that.
-        names = read(_UPN_DNS_INFO)
-        account = _named(names[0]) if names else None
-        return account or _member(_logon_info(read), self._wanted)[0], frozenset()
+        names = pac.buffers.get(UPN_DNS_INFO) if pac else None
+        account = _named(names) if names else None
+        return account or _member(_logon_info(pac), self._wanted)[0], frozenset()
+
+
+# All tickets for us that a user gets have the same PAC until they sign on again, and
+# clients send one ticket for hours.
+@functools.lru_cache(maxsize=_REMEMBERED)
+def genuine_pac(
+    content: bytes,
+    principal: str,
+    authtime: int,
+    entries: tuple[Any, ...],
+    binding: str,
+) -> Pac | None:
+    """The PAC, if the key of one of *entries* has signed it, and for *principal*.
+
+    :param authtime: when *principal* signed on, in seconds since the epoch.
+    :param entries: of the keytab, for the SPN whose key has opened the ticket.
+    :param binding: the path of a shared object that uses libkrb5.
+    """
+    try:
+        pac = Pac.of(content)
+    except PacError:
+        return None
+    if not pac.is_of(principal, authtime):
+        return None
+    is_signed = any(_libkrb5(binding).has_signed(content, each) for each in entries)
+    return pac if is_signed else None
+
+
+_libkrb5 = functools.cache(Libkrb5)
 
 
 def check_groups(groups: Mapping[str, str] | None) -> dict[str, str]:
@@ -103,10 +133,10 @@ def _check_group(name: object, sid: object) -> None:
         ) from None
 
 
-def sids_of(read: ReadAttribute) -> tuple[str, ...]:
+def sids_of(pac: Pac | None) -> tuple[str, ...]:
     """Every SID in the initiator's PAC, its own first; none where there is no PAC."""
     try:
-        logon_info = LogonInfo.of(_logon_info(read))
+        logon_info = LogonInfo.of(_logon_info(pac))
     except PacError:
         return ()
     return (str(logon_info.sid), *map(str, logon_info.sids()))
@@ -125,11 +155,11 @@ class _Account:
         return cls(name, name_in_words([name.encode()]), str(sid))
 
 
-def _logon_info(read: ReadAttribute) -> bytes:
-    buffers = read(_LOGON_INFO)
-    if not buffers:
+def _logon_info(pac: Pac | None) -> bytes:
+    buffer = pac.buffers.get(LOGON_INFO) if pac else None
+    if not buffer:
         raise PacError("the ticket has no PAC that can be verified")
-    return buffers[0]
+    return buffer
 
 
 # A user's tickets of one sign-on have the same buffers: most have been read before.

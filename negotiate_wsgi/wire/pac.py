@@ -1,8 +1,8 @@
 """Who is it in Active Directory, and in which groups? Two buffers of a ticket's PAC say
 so (MS-PAC).
 
-They prove nothing here: krb5 verifies the PAC's signature before it gives them out. What
-is damaged is refused all the same, and costs no more than its own bytes do.
+They prove nothing here: the acceptor verifies the PAC before it reads them. What is
+damaged is refused all the same, and costs no more than its own bytes do.
 """
 
 from __future__ import annotations

@@ -33,6 +33,7 @@ from negotiate_wsgi.wire.keytab import KeytabError, parse
 from negotiate_wsgi.wire.names import principal_in_words
 from negotiate_wsgi.wire.negotiation import message_in_words, offers_in_words
 from negotiate_wsgi.wire.pac import LogonInfo, PacError, UpnDnsInfo
+from negotiate_wsgi.wire.pactype import Pac
 from negotiate_wsgi.wire.sids import sid_from_text
 from negotiate_wsgi.wire.ticket import Ticket
 
@@ -157,6 +158,17 @@ def upn_dns_info(content):
     assert found.account != ""
     assert (found.account is None) == (found.sid is None)
     assert found.sid is None or sid_from_text(str(found.sid)) == found.sid
+
+
+def pac(content):
+    """It is refused, or its buffers are parts of it, and it is somebody's or nobody's."""
+    try:
+        found = Pac.of(content)
+    except PacError:
+        return
+    assert all(buffer in content for buffer in found.buffers.values())
+    assert sum(map(len, found.buffers.values())) <= len(content)
+    assert found.is_of("bob@A.TEST", 1_800_000_000) in (True, False)
 
 
 def certificate(content):

@@ -6,10 +6,13 @@ the PAC in them is what keeps everybody else from writing one.
 
 import subprocess
 import time
+from functools import partial
 
+import gssapi
+import krb5
 import pytest
 from domain import NO_AUTH_DATA_REQUIRED
-from helpers import app, der, negotiate
+from helpers import app, der, locals_of_ours, negotiate
 from initiator import KRB5, Initiator
 from rewriting import (
     IF_RELEVANT,
@@ -34,6 +37,7 @@ from sites import WsgiSite
 
 from negotiate_wsgi import GssapiAcceptor, NegotiateMiddleware, Reason
 from negotiate_wsgi.acceptors.gssapi_library import Library
+from negotiate_wsgi.acceptors.libkrb5 import Libkrb5
 from negotiate_wsgi.wire.der import Reader
 
 REALM = "AD.CORP.TEST"
@@ -322,15 +326,19 @@ def test_who_has_the_services_key_can_be_in_any_group(domain, forger):
 
 
 def test_a_library_that_calls_every_pac_verified_is_not_believed(
-    domain, forger, monkeypatch
+    domain, forger, monkeypatch, tmp_path
 ):
     """As krb5 1.21 does, whichever is installed here."""
+    time.sleep(1.1)  # authtime has seconds
+    (tmp_path / "later").mkdir()
+    later = Forger(domain, tmp_path / "later")
     other = key_of(domain.keytab, f"nfs/localhost@{REALM}")
     forged = [
         forger.as_admin(),
         forger.bobs_pac,
         signed_anew(forger.bobs_pac, forger.key),
         signed_anew(forger.as_admin(), other),
+        later.pac,
         forger.pac[:-1],
         forger.pac[:40],
         b"",
@@ -343,6 +351,33 @@ def test_a_library_that_calls_every_pac_verified_is_not_believed(
             assert is_alice_of_staff(domain, forger.alice)
         else:
             assert has_no_pac(domain, forger.alice)
+
+
+def test_a_fault_of_the_librarys_is_not_remembered_as_a_verdict(
+    domain, forger, monkeypatch
+):
+    acceptor = GssapiAcceptor(active_directory=True)
+    token = partial(Initiator, forger.alice, SPN)
+    with monkeypatch.context() as patch:
+        patch.setattr(Libkrb5, "has_signed", lambda self, pac, entry: False)
+        assert acceptor.accept(token().token).reason is Reason.NO_PAC
+    assert acceptor.accept(token().token).identity.account == "alice"
+
+
+def test_no_exception_shows_the_key(domain, forger, monkeypatch):
+    """One that comes from outside while libkrb5 is at work, such as a server's time-out."""
+
+    def interrupted(*arguments):
+        raise TimeoutError
+
+    entry = next(iter(krb5.kt_resolve(krb5.init_context(), domain.keytab.encode())))
+    library = Libkrb5(gssapi.raw.names.__file__)
+    monkeypatch.setattr(library._library, "krb5_pac_verify", interrupted)
+    with pytest.raises(TimeoutError) as caught:
+        library.has_signed(forger.pac, entry)
+    shown = locals_of_ours(caught.value)
+    assert "KeyTabEntry" in shown
+    assert repr(entry.key.data)[2:-1] not in shown
 
 
 # --- nor does a client bring one ---

@@ -48,7 +48,7 @@ class Ticket:
     def pac(self):
         return Pac(self.buffers)
 
-    def attribute(self, urn):
+    def indicators(self):
         return []
 
 

@@ -313,7 +313,7 @@ def test_whatever_the_kdc_calls_them():
     attributes = Attributes.of(False, None, ["pkinit"])
 
     def ticket(values):
-        return SimpleNamespace(principal=ALICE, spn=SPN, attribute=lambda urn: values)
+        return SimpleNamespace(principal=ALICE, spn=SPN, indicators=lambda: values)
 
     odd = ticket([b"\xff", "schlüssel".encode(), b"pkinit"])
     identity = attributes.identity(odd)

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from negotiate_wsgi.acceptors.pac import PacReader
     from negotiate_wsgi.wire.pactype import Pac
 
-# MIT's name of the authentication indicators.
-_INDICATORS = b"auth-indicators"
-
 
 class AcceptedTicket(Protocol):
     """A ticket, as far as it says who the initiator is."""
@@ -35,8 +32,8 @@ class AcceptedTicket(Protocol):
     def pac(self) -> Pac | None:
         """None where there is none, or none that is genuine."""
 
-    def attribute(self, urn: bytes) -> Sequence[bytes]:
-        """Verified values; none where it is not there, or not verified."""
+    def indicators(self) -> Sequence[bytes]:
+        """Of authentication; none where there is none, or none that is verified."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +121,7 @@ class Attributes:
     ) -> Identity | Refused:
         # Where one is not UTF-8, the others count.
         found = frozenset(
-            value.decode("utf-8", "replace") for value in ticket.attribute(_INDICATORS)
+            value.decode("utf-8", "replace") for value in ticket.indicators()
         )
         wanted = self.indicators
         if isinstance(wanted, bool) or not wanted.isdisjoint(found):

@@ -48,7 +48,7 @@ class Keys:
     :param of_spn: for each SPN of ours, a keytab with its keys alone.
     :param several: distinct keys, ours first: for a ticket that names none of ours.
     :param few: the first of these: for a ticket that names one of ours that does not fit.
-    :param entries: the keytab's, by principal.
+    :param entries: the keytab's for each SPN of ours.
     :param handles: keep the keytabs alive.
     """
 
@@ -134,10 +134,6 @@ class Library:
         others = [
             (key, entry) for key, entry in entries if not target.admits(key.principal)
         ]
-        of_principal: dict[str, tuple[Any, ...]] = {}
-        for key, entry in entries:
-            before = of_principal.get(key.principal, ())
-            of_principal[key.principal] = (*before, entry)
         by_spn: dict[str, list[Any]] = {}
         for key, entry in ours:
             by_spn.setdefault(key.principal, []).append(entry)
@@ -149,7 +145,7 @@ class Library:
             of_spn={spn: put(found) for spn, found in by_spn.items()},
             several=put(_distinct(_SEVERAL, [*ours, *others])),
             few=put(_distinct(_FEW, [*ours, *others])),
-            entries=of_principal,
+            entries={spn: tuple(found) for spn, found in by_spn.items()},
             handles=handles,
         )
 
@@ -217,7 +213,7 @@ class Library:
         verified.
 
         It says in one way that there is none, and that its signature is not good. Of a
-        PAC, krb5 1.21 says that it is good whatever it is: see `Opened.attribute`.
+        PAC, krb5 1.21 says that it is good whatever it is: see `Opened.pac`.
         """
         try:
             found = self._raw.get_name_attribute(name, urn)

@@ -138,8 +138,8 @@ class Libkrb5:
         if library.krb5_pac_parse(context, pac, size, byref(parsed)):
             return False
         key = entry.key
-        content = key.data
-        block = _Keyblock(0, key.enctype, len(content), content)
+        # No local variable has its bytes: an exception may show a frame's.
+        block = _Keyblock(0, key.enctype, len(key.data), key.data)
         failed = library.krb5_pac_verify(
             context, parsed, ctypes.c_int32(0), None, byref(block), None
         )

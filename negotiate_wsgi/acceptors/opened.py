@@ -11,7 +11,9 @@ from negotiate_wsgi.wire.authenticator import authenticator_in
 if TYPE_CHECKING:
     from negotiate_wsgi.wire.pactype import Pac
 
-_PAC = b"urn:mspac:"  # MIT's name of the whole
+# MIT's names of attributes (RFC 6680): of the whole PAC, and of the indicators.
+_PAC = b"urn:mspac:"
+_INDICATORS = b"auth-indicators"
 
 
 class Opened:
@@ -74,9 +76,9 @@ class Opened:
 
         return sids_of(self.pac())
 
-    def attribute(self, urn: bytes) -> Sequence[bytes]:
-        """The verified values of an attribute of the initiator's name (RFC 6680)."""
-        return self._library.attribute(self._name, urn)
+    def indicators(self) -> Sequence[bytes]:
+        """How its KDC says that the initiator has signed on (RFC 8129), verified."""
+        return self._library.attribute(self._name, _INDICATORS)
 
     def pac(self) -> Pac | None:
         """Its PAC, if that is genuine.

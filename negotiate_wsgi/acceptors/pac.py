@@ -1,8 +1,9 @@
 """Who is the initiator by the PAC of Active Directory (MS-PAC), and in which groups?
 
-The KDC has signed it with the key of the acceptor, and named in it the client and the
-time of their sign-on, which have to be the ticket's. Its second signature is for the
-KDC alone: whoever has the acceptor's key can make any PAC, as they can make any ticket.
+The KDC has signed it with a key of the SPN whose ticket it is, and named in it the
+client and the time of their sign-on, which have to be the ticket's. Its second signature
+is for the KDC alone: whoever has the SPN's key can make any PAC, as they can make any
+ticket.
 """
 
 from __future__ import annotations
@@ -76,9 +77,6 @@ class PacReader:
         return account or _member(_logon_info(pac), self._wanted)[0], frozenset()
 
 
-# All tickets for us that a user gets have the same PAC until they sign on again, and
-# clients send one ticket for hours.
-@functools.lru_cache(maxsize=_REMEMBERED)
 def genuine_pac(
     content: bytes,
     principal: str,
@@ -93,13 +91,28 @@ def genuine_pac(
     :param binding: the path of a shared object that uses libkrb5.
     """
     try:
-        pac = Pac.of(content)
+        return _genuine_pac(content, principal, authtime, entries, binding)
     except PacError:
         return None
+
+
+# All tickets for us that a user gets have the same PAC until they sign on again, and
+# clients send one ticket for hours. What is not genuine is not remembered: libkrb5 may
+# have been short of something.
+@functools.lru_cache(maxsize=_REMEMBERED)
+def _genuine_pac(
+    content: bytes,
+    principal: str,
+    authtime: int,
+    entries: tuple[Any, ...],
+    binding: str,
+) -> Pac:
+    pac = Pac.of(content)
     if not pac.is_of(principal, authtime):
-        return None
-    is_signed = any(_libkrb5(binding).has_signed(content, each) for each in entries)
-    return pac if is_signed else None
+        raise PacError("of another client, or of another sign-on")
+    if not any(_libkrb5(binding).has_signed(content, each) for each in entries):
+        raise PacError("not signed with the key of the SPN")
+    return pac
 
 
 _libkrb5 = functools.cache(Libkrb5)
@@ -158,7 +171,9 @@ class _Account:
 def _logon_info(pac: Pac | None) -> bytes:
     buffer = pac.buffers.get(LOGON_INFO) if pac else None
     if not buffer:
-        raise PacError("the ticket has no PAC that can be verified")
+        raise PacError(
+            "the ticket has no PAC that can be verified (under gssproxy, none can)"
+        )
     return buffer
 
 

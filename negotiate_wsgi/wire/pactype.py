@@ -42,7 +42,7 @@ class Pac:
             raise PacError("a PAC that is cut off") from None
         size = sum(size for _, size, _ in listed)
         if end + size > len(content):
-            raise PacError("a PAC that is cut off, or has one part in two buffers")
+            raise PacError("a PAC that is cut off, or says more than there is")
         found = {kind: content[at : at + size] for kind, size, at in listed}
         if len(found) != count:
             raise PacError("two buffers of one type")

@@ -98,6 +98,7 @@ def sign_on(middleware, authorization):
 
 def forget():
     """What a process remembers of PACs."""
+    pac._genuine_pac.cache_clear()
     pac._member.cache_clear()
     pac._named.cache_clear()
 
